@@ -1,0 +1,53 @@
+# Everything a developer or CI runs; `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench schema migrate assets lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "podium needs Python 3.11 or newer: set PYTHON=/path/to/python3.11 and run make again")'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "could not make a virtual environment: on Debian or Ubuntu, install python3-venv and run make again" >&2; exit 1; }
+
+$(BIN)/podium: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "installing podium's requirements into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(BIN)/podium
+	@echo "installing the tools for tests and checks into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+setup: $(BIN)/podium  ## install podium into .venv (needs Python only)
+
+run: setup  ## serve on http://127.0.0.1:8080 with an embedded Postgres
+	@$(BIN)/podium serve
+
+test: $(VENV)/.dev  ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev  ## lint, formatting, types, import directions
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+schema: setup  ## write the GraphQL schema to schema/schema.graphql
+	@$(BIN)/podium schema > schema/schema.graphql
+
+migrate: setup  ## bring the database up to date
+	@$(BIN)/podium migrate up
+
+lock: $(VENV)/.dev  ## pin the newest allowed requirements, with hashes and without addresses
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header pyproject.toml --extra build -o requirements.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml --extra build --group dev -c requirements.txt -o requirements-dev.txt
+
+clean:  ## remove the environment and caches, never data
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,196 @@
+"""The original leaderboard's /api: its parameters, its answers, through the same resolvers as the graph."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from compat_rest.errors import PLAIN_TEXT, error_response
+from resolvers import leaderboard
+from resolvers.aggregation import Aggregate, Dimension
+from resolvers.errors import InvalidArgument, PodiumError
+from resolvers.filters import StatFilter, Window, from_unix
+from resolvers.results import JobType, Result, as_posted, decode_result
+from resolvers.signing import verify
+
+READ_HEADERS = {
+    "Content-Type": "application/json",
+    "Access-Control-Allow-Origin": "*",
+    "Cache-Control": "public, max-age=30, stale-while-revalidate=15",
+}
+_UNIX_SECONDS = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+Parameters = Mapping[str, str]
+Read = Callable[[Parameters], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderboardApi:
+    """Everything that /api needs: where to read, what to record with, and the configured keys and default window."""
+
+    db: Any
+    regions: Callable[[], Awaitable[Sequence[Any]]]
+    record: Callable[[list[Result]], Awaitable[Any]]
+    secrets: tuple[str, ...]
+    default_window: timedelta
+    report: Callable[..., None]
+
+    def routes(self) -> list[Route]:
+        """The exact paths; anything else below /api is not found."""
+        reads = {
+            "/api/aggregated_stats": self.aggregated_stats,
+            "/api/raw_stats": self.raw_stats,
+            "/api/top_ai_score": self.top_ai_score,
+            "/api/pipelines": self.pipelines,
+            "/api/regions": self.all_regions,
+        }
+        return [
+            *(_read_route(path, read) for path, read in reads.items()),
+            Route("/api/post_stats", self._post_endpoint, methods=None, name="/api/post_stats"),
+            Route("/api/{path:path}", not_found, methods=None, name="/api/*"),
+        ]
+
+    async def aggregated_stats(self, parameters: Parameters) -> dict[str, Any]:
+        """Scores by orchestrator and region."""
+        wanted = self._filter(parameters)
+        if parameters.get("pipeline") and not parameters.get("model"):
+            raise InvalidArgument("model required", field="model")
+        groups = await leaderboard.aggregates(self.db, wanted, (Dimension.ORCHESTRATOR, Dimension.REGION))
+        answer: dict[str, Any] = {}
+        for group in groups:
+            answer.setdefault(group.key.orchestrator, {})[group.key.region] = _scores(group, wanted.job_type)
+        return answer
+
+    async def raw_stats(self, parameters: Parameters) -> dict[str, list[Any]]:
+        """One orchestrator's results by region, newest first."""
+        wanted = self._filter(parameters)
+        if wanted.orchestrators is None:
+            raise InvalidArgument("orchestrator is a required parameter", field="orchestrator")
+        answer: dict[str, list[Any]] = {}
+        for row in await leaderboard.all_results(self.db, wanted):
+            answer.setdefault(row.region, []).append(as_posted(row))
+        return dict(sorted(answer.items()))
+
+    async def top_ai_score(self, parameters: Parameters) -> dict[str, Any]:
+        """The best AI cell of one orchestrator in the default window."""
+        orchestrator = parameters.get("orchestrator")
+        if not orchestrator:
+            raise InvalidArgument("orchestrator is a required parameter", field="orchestrator")
+        window = Window.of_last(self.default_window)
+        return await leaderboard.top_ai_score(self.db, orchestrator, window) or {}
+
+    async def pipelines(self, parameters: Parameters) -> dict[str, Any]:
+        """The pipelines with their models and regions."""
+        rows = await leaderboard.pipelines(self.db, self._window(parameters), parameters.get("region"))
+        return {"pipelines": [dict(row) for row in rows]}
+
+    async def all_regions(self, parameters: Parameters) -> dict[str, Any]:
+        """Every region, in the original's order: transcoding before AI, the newest first."""
+        rows = sorted(await self.regions(), key=lambda row: (row.job_type == "ai", -row.id))
+        return {"regions": [{"id": row.code, "name": row.name, "type": row.job_type} for row in rows]}
+
+    async def post_stats(self, body: bytes, signature: str) -> None:
+        """Store one result; the signature is checked before anything is parsed."""
+        verify(body, signature, self.secrets)
+        await self.record([decode_result(body)])
+
+    async def _post_endpoint(self, request: Request) -> Response:
+        if request.method != "POST":
+            return _other_method(request, "POST")
+        try:
+            await self.post_stats(await request.body(), request.headers.get("authorization", ""))
+        except PodiumError as error:
+            self.report("result_refused", reason=error.code)
+            return error_response(error)
+        return PlainTextResponse("ok")
+
+    def _filter(self, parameters: Parameters) -> StatFilter:
+        window = self._window(parameters)
+        model, pipeline = parameters.get("model"), parameters.get("pipeline")
+        if model and not pipeline:
+            raise InvalidArgument("pipeline required", field="pipeline")
+        return StatFilter(
+            window=window,
+            job_type=_job_type(parameters.get("job_type"), is_ai=bool(model and pipeline)),
+            orchestrators=_one(parameters.get("orchestrator")),
+            regions=_one(parameters.get("region")),
+            pipelines=_one(pipeline),
+            models=_one(model),
+        )
+
+    def _window(self, parameters: Parameters) -> Window:
+        since, until = _time(parameters, "since"), _time(parameters, "until")
+        if since is None and until is None:
+            return Window.of_last(self.default_window)
+        return Window(since, until)
+
+
+async def not_found(request: Request) -> Response:
+    """The original's answer for a path that it does not have."""
+    return Response("404 page not found\n", 404, headers=PLAIN_TEXT)
+
+
+def query_parameters(query: bytes) -> dict[str, str]:
+    """The parameters of a query string: the first of repeated names counts, blank means absent."""
+    parameters: dict[str, str] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=1000):
+        parameters.setdefault(name, value)
+    for name, value in parameters.items():
+        if "\0" in value:
+            raise InvalidArgument(f"{name}: a NUL character matches nothing", field=name)
+    return {name: value for name, value in parameters.items() if value}
+
+
+def _read_route(path: str, read: Read) -> Route:
+    async def endpoint(request: Request) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            return _other_method(request, "GET, HEAD")
+        try:
+            answer = await read(query_parameters(request.scope["query_string"]))
+        except PodiumError as error:
+            return error_response(error, READ_HEADERS)
+        return Response(orjson.dumps(answer), headers=READ_HEADERS)
+
+    return Route(path, endpoint, methods=None, name=path)
+
+
+def _other_method(request: Request, allowed: str) -> Response:
+    allow = {"Allow": f"{allowed}, OPTIONS"}
+    if request.method == "OPTIONS":
+        cors = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": allow["Allow"]}
+        return Response(status_code=204, headers={**allow, **cors, "Access-Control-Allow-Headers": "*"})
+    body = orjson.dumps({"error": f"{request.method} is not allowed here"})
+    return Response(body, 405, headers={**allow, **PLAIN_TEXT})
+
+
+def _scores(group: Aggregate, job_type: JobType | None) -> dict[str, float]:
+    scores = {"success_rate": group.success_rate, "round_trip_score": group.round_trip_score, "score": group.score}
+    if job_type == "transcoding":
+        scores |= {"total_score": group.score, "latency_score": group.round_trip_score}
+    return scores
+
+
+def _job_type(given: str | None, *, is_ai: bool) -> JobType:
+    if given == "ai" or given == "transcoding":
+        return given
+    return "ai" if is_ai else "transcoding"
+
+
+def _one(value: str | None) -> list[str] | None:
+    return [value] if value else None
+
+
+def _time(parameters: Parameters, name: str) -> datetime | None:
+    value = parameters.get(name)
+    if value is None:
+        return None
+    if not _UNIX_SECONDS.fullmatch(value):
+        raise InvalidArgument(f"{name}: Unix seconds, for instance 1726864722.5, not {value[:40]}", field=name)
+    return from_unix(name, float(value))

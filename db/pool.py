@@ -1,0 +1,213 @@
+"""Connections to Postgres: the pools, their codecs and timeouts, and how a statement is run."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+import asyncpg
+import orjson
+
+from db.statements import Statement
+
+ACQUIRE_TIMEOUT_S = 1.5
+
+
+class Row(asyncpg.Record):
+    """A row whose columns are attributes too, so that it needs no copy into an object."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class PoolExhausted(Exception):
+    """No connection became free in time."""
+
+
+class Runner(Protocol):
+    """Runs statements, each with its parameters by name."""
+
+    async def fetch(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """All rows."""
+
+    async def fetchrow(self, statement: Statement, **parameters: Any) -> Row | None:
+        """The first row, None where there is none."""
+
+    async def fetchval(self, statement: Statement, **parameters: Any) -> Any:
+        """The first column of the first row."""
+
+
+class Connection:
+    """Runs statements on one connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """All rows."""
+        rows: list[Row] = await self._connection.fetch(statement.sql, *statement.arguments(parameters))
+        return rows
+
+    async def fetchrow(self, statement: Statement, **parameters: Any) -> Row | None:
+        """The first row, None where there is none."""
+        row: Row | None = await self._connection.fetchrow(statement.sql, *statement.arguments(parameters))
+        return row
+
+    async def fetchval(self, statement: Statement, **parameters: Any) -> Any:
+        """The first column of the first row."""
+        return await self._connection.fetchval(statement.sql, *statement.arguments(parameters))
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOptions:
+    """What a pool needs to know beside its connection URL; times in seconds."""
+
+    size: int
+    timeout_s: float
+    application_name: str = "podium"
+    pooled_by_pgbouncer: bool = False
+
+
+class Pool:
+    """A pool of connections to one server; `translate` turns driver errors into the product's own."""
+
+    def __init__(self, url: str, options: PoolOptions, translate: Callable[[Exception], Exception]) -> None:
+        self._pool = asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=options.size,
+            timeout=ACQUIRE_TIMEOUT_S,
+            command_timeout=options.timeout_s + 0.5,
+            statement_cache_size=0 if options.pooled_by_pgbouncer else 256,
+            record_class=Row,
+            init=_set_codecs,
+            server_settings=_server_settings(options),
+        )
+        self._translate = translate
+
+    async def open(self) -> None:
+        """Connect once, so that a wrong address or password shows at the start."""
+        try:
+            await self._pool
+            async with self._pool.acquire():
+                pass
+        except Exception as error:
+            self._raise(error)
+
+    async def close(self) -> None:
+        """Close all connections, the busy ones after 5 seconds."""
+        try:
+            await asyncio.wait_for(self._pool.close(), 5)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @property
+    def size(self) -> int:
+        """Open connections."""
+        return int(self._pool.get_size())
+
+    @property
+    def idle(self) -> int:
+        """Open connections that nobody uses."""
+        return int(self._pool.get_idle_size())
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """One connection, for several statements; free again at the end of the block."""
+        try:
+            connection = await self._acquire()
+            try:
+                yield Connection(connection)
+            finally:
+                await self._pool.release(connection)
+        except Exception as error:
+            self._raise(error)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One transaction: committed at the end of the block, rolled back when an error leaves it."""
+        async with self.connection() as connection, connection._connection.transaction():
+            yield connection
+
+    async def fetch(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """All rows."""
+        async with self.connection() as connection:
+            return await connection.fetch(statement, **parameters)
+
+    async def fetchrow(self, statement: Statement, **parameters: Any) -> Row | None:
+        """The first row, None where there is none."""
+        async with self.connection() as connection:
+            return await connection.fetchrow(statement, **parameters)
+
+    async def fetchval(self, statement: Statement, **parameters: Any) -> Any:
+        """The first column of the first row."""
+        async with self.connection() as connection:
+            return await connection.fetchval(statement, **parameters)
+
+    def _raise(self, error: Exception) -> NoReturn:
+        translated = self._translate(error)
+        if translated is error:
+            raise error
+        raise translated from error
+
+    async def _acquire(self) -> Any:
+        try:
+            return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        except TimeoutError as error:
+            raise PoolExhausted(f"no connection within {ACQUIRE_TIMEOUT_S} s") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where to write and where to read; both may be one pool."""
+
+    write: Pool
+    read: Pool
+
+    async def open(self) -> None:
+        """Connect."""
+        await self.write.open()
+        if self.read is not self.write:
+            await self.read.open()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.write.close()
+        if self.read is not self.write:
+            await self.read.close()
+
+
+def _server_settings(options: PoolOptions) -> dict[str, str]:
+    # pgbouncer refuses unknown start-up parameters; there, deploy/roles.sql sets the same on the roles.
+    if options.pooled_by_pgbouncer:
+        return {"application_name": options.application_name}
+    return {
+        "application_name": options.application_name,
+        "statement_timeout": str(round(options.timeout_s * 1000)),
+        "lock_timeout": "2000",
+        "idle_in_transaction_session_timeout": "10000",
+        "plan_cache_mode": "force_custom_plan",
+        "jit": "off",
+        "timezone": "UTC",
+    }
+
+
+async def _set_codecs(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", format="binary", encoder=_encode_jsonb, decoder=_decode_jsonb
+    )
+
+
+def _encode_jsonb(value: Any) -> bytes:
+    # Version 1 of the binary form is one byte before the text.
+    return b"\x01" + orjson.dumps(value)
+
+
+def _decode_jsonb(data: bytes) -> Any:
+    return orjson.loads(data[1:])

@@ -1,0 +1,201 @@
+-- Results of test jobs: what doors ask of them, and how they are stored.
+-- A result with a model is an AI result, one without is a transcoding result.
+
+-- piece: matching
+-- The filter that every question about results shares, as the first twelve parameters.
+($1::timestamptz IS NULL OR r.recorded_at >= $1)
+  AND ($2::timestamptz IS NULL OR r.recorded_at <= $2)
+  AND ($3::podium.job_type IS NULL OR (r.model_id IS NOT NULL) = ($3 = 'ai'))
+  AND ($4::integer[] IS NULL OR r.orchestrator_id = ANY ($4))
+  AND ($5::integer[] IS NULL OR r.region_id = ANY ($5))
+  AND ($6::integer[] IS NULL OR r.model_id = ANY ($6))
+  AND ($7::double precision IS NULL OR r.success_rate >= $7)
+  AND ($8::double precision IS NULL OR r.success_rate <= $8)
+  AND ($9::double precision IS NULL OR r.round_trip_time >= $9)
+  AND ($10::double precision IS NULL OR r.round_trip_time <= $10)
+  AND ($11::text[] IS NULL OR EXISTS (
+    SELECT FROM jsonb_array_elements(r.errors) AS error WHERE error ->> 'error_code' = ANY ($11)))
+  AND ($12::boolean IS NULL OR coalesce(r.model_is_warm, false) = $12)
+
+-- name: filter_ids(orchestrators, regions, pipelines, models)
+SELECT
+  CASE WHEN $1::text[] IS NOT NULL
+    THEN ARRAY(SELECT id FROM podium.orchestrators WHERE address = ANY ($1)) END AS orchestrator_ids,
+  CASE WHEN $2::text[] IS NOT NULL
+    THEN ARRAY(SELECT id FROM podium.regions WHERE code = ANY ($2)) END AS region_ids,
+  CASE WHEN $3::text[] IS NOT NULL OR $4::text[] IS NOT NULL
+    THEN ARRAY(
+      SELECT m.id FROM podium.models AS m JOIN podium.pipelines AS p ON p.id = m.pipeline_id
+      WHERE ($3 IS NULL OR p.name = ANY ($3)) AND ($4 IS NULL OR m.name = ANY ($4))) END AS model_ids
+
+-- piece: result_columns
+r.id, r.recorded_at, r.orchestrator_id, r.region_id, r.timestamp, r.success_rate, r.round_trip_time, r.seg_duration,
+  r.segments_sent, r.segments_received, r.upload_time, r.download_time, r.transcode_time, r.model_is_warm, r.errors,
+  r.payload, o.address AS orchestrator, g.code AS region, g.job_type, p.name AS pipeline, m.name AS model
+
+-- piece: names
+JOIN podium.orchestrators AS o ON o.id = r.orchestrator_id
+  JOIN podium.regions AS g ON g.id = r.region_id
+  LEFT JOIN podium.models AS m ON m.id = r.model_id
+  LEFT JOIN podium.pipelines AS p ON p.id = m.pipeline_id
+
+-- piece: page.newest
+AND ($13::timestamptz IS NULL OR (r.recorded_at, r.id) < ($13, $14::bigint))
+ORDER BY r.recorded_at DESC, r.id DESC
+
+-- piece: page.oldest
+AND ($13::timestamptz IS NULL OR (r.recorded_at, r.id) > ($13, $14::bigint))
+ORDER BY r.recorded_at, r.id
+
+-- name: results(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, cursor_at, cursor_id, limit)
+SELECT {result_columns}
+FROM podium.results AS r {names}
+WHERE {matching} {page:newest|oldest}
+LIMIT $15
+
+-- name: result(orchestrator, recorded_at, id)
+SELECT {result_columns}
+FROM podium.results AS r {names}
+WHERE r.orchestrator_id = (SELECT id FROM podium.orchestrators WHERE address = $1) AND r.recorded_at = $2 AND r.id = $3
+
+-- name: count_results(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm)
+SELECT count(*) FROM podium.results AS r WHERE {matching}
+
+-- name: cells(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm)
+-- Means per cell: one orchestrator, region, pipeline and model. What a poster left out counts as 0.
+SELECT o.address AS orchestrator, g.code AS region, g.job_type, p.name AS pipeline, m.name AS model, r.*
+FROM (
+  SELECT r.orchestrator_id, r.region_id, r.model_id, count(*) AS samples,
+    sum(r.success_rate) / count(*) AS success_rate,
+    sum(r.round_trip_time) / count(*) AS round_trip_time,
+    coalesce(sum(r.seg_duration), 0) / count(*) AS seg_duration,
+    min(r.recorded_at) AS first_at, max(r.recorded_at) AS last_at
+  FROM podium.results AS r
+  WHERE {matching}
+  GROUP BY r.orchestrator_id, r.region_id, r.model_id
+) AS r {names}
+ORDER BY o.address COLLATE "C", g.code COLLATE "C", g.job_type, p.name COLLATE "C", m.name COLLATE "C"
+
+-- name: medians(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm)
+-- The round trip that AI results are scored against: the median of the successful ones of each model.
+SELECT r.model_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY r.round_trip_time) AS median
+FROM podium.results AS r
+WHERE {matching} AND r.model_id IS NOT NULL AND r.round_trip_time <> 0 AND r.success_rate = 1
+GROUP BY r.model_id
+
+-- name: distributions(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, by_orchestrator, by_region, by_job_type, by_pipeline, by_model)
+-- mean, min, max, p50, p95 and p99 of the times of each group; NULL where nobody reported one.
+SELECT
+  CASE WHEN $13 THEN o.address END AS orchestrator,
+  CASE WHEN $14 THEN g.code END AS region,
+  CASE WHEN $15 THEN g.job_type END AS job_type,
+  CASE WHEN $16 THEN p.name END AS pipeline,
+  CASE WHEN $17 THEN m.name END AS model,
+  ARRAY[avg(r.round_trip_time), min(r.round_trip_time), max(r.round_trip_time)]
+    || percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.round_trip_time) AS round_trip_time,
+  ARRAY[avg(r.upload_time), min(r.upload_time), max(r.upload_time)]
+    || percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.upload_time) AS upload_time,
+  ARRAY[avg(r.download_time), min(r.download_time), max(r.download_time)]
+    || percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.download_time) AS download_time,
+  ARRAY[avg(r.transcode_time), min(r.transcode_time), max(r.transcode_time)]
+    || percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.transcode_time) AS transcode_time
+FROM podium.results AS r {names}
+WHERE {matching}
+GROUP BY 1, 2, 3, 4, 5
+
+-- name: best_ai_cell(orchestrator, since)
+-- The AI cell with the highest mean success rate, then the lowest mean round trip.
+SELECT o.address AS orchestrator, g.code AS region, p.name AS pipeline, m.name AS model, r.*
+FROM (
+  SELECT r.orchestrator_id, r.region_id, r.model_id,
+    sum(r.success_rate) / count(*) AS success_rate, sum(r.round_trip_time) / count(*) AS round_trip_time
+  FROM podium.results AS r
+  WHERE r.orchestrator_id = (SELECT id FROM podium.orchestrators WHERE address = $1)
+    AND r.recorded_at >= $2 AND r.model_id IS NOT NULL
+  GROUP BY r.orchestrator_id, r.region_id, r.model_id
+) AS r {names}
+ORDER BY r.success_rate DESC, r.round_trip_time, g.code COLLATE "C", p.name COLLATE "C", m.name COLLATE "C"
+LIMIT 1
+
+-- name: pipelines(since, until, region)
+SELECT p.name AS id, array_agg(DISTINCT m.name COLLATE "C") AS models, array_agg(DISTINCT g.code COLLATE "C") AS regions
+FROM (
+  SELECT DISTINCT r.model_id, r.region_id FROM podium.results AS r
+  WHERE r.model_id IS NOT NULL
+    AND ($1::timestamptz IS NULL OR r.recorded_at >= $1) AND ($2::timestamptz IS NULL OR r.recorded_at <= $2)
+    AND ($3::text IS NULL OR r.region_id = ANY (ARRAY(SELECT id FROM podium.regions WHERE code = $3)))
+) AS r
+JOIN podium.models AS m ON m.id = r.model_id
+JOIN podium.pipelines AS p ON p.id = m.pipeline_id
+JOIN podium.regions AS g ON g.id = r.region_id
+GROUP BY p.name
+ORDER BY p.name COLLATE "C"
+
+-- name: regions()
+SELECT id, code, job_type, name, created_at FROM podium.regions ORDER BY code COLLATE "C", job_type
+
+-- name: register_regions(codes, job_type, names)
+INSERT INTO podium.regions (code, job_type, name)
+SELECT code, $2::podium.job_type, name FROM unnest($1::text[], $3::text[]) AS wanted (code, name)
+ON CONFLICT (code, job_type) DO NOTHING
+
+-- name: orchestrators_page(cursor, limit)
+SELECT id, address, created_at FROM podium.orchestrators
+WHERE ($1::text IS NULL OR address COLLATE "C" > $1)
+ORDER BY address COLLATE "C"
+LIMIT $2
+
+-- name: orchestrators_page_backwards(cursor, limit)
+SELECT id, address, created_at FROM podium.orchestrators
+WHERE ($1::text IS NULL OR address COLLATE "C" < $1)
+ORDER BY address COLLATE "C" DESC
+LIMIT $2
+
+-- name: count_orchestrators()
+SELECT count(*) FROM podium.orchestrators
+
+-- name: orchestrators_by_address(addresses)
+SELECT id, address, created_at FROM podium.orchestrators WHERE address = ANY ($1::text[])
+
+-- name: orchestrator_ids(addresses)
+-- Ids of all these addresses; those not known yet are added.
+WITH added AS (
+  INSERT INTO podium.orchestrators (address) SELECT DISTINCT unnest($1::text[]) ON CONFLICT DO NOTHING
+  RETURNING address, id
+)
+SELECT address, id FROM added UNION SELECT address, id FROM podium.orchestrators WHERE address = ANY ($1)
+
+-- name: pipeline_ids(names)
+WITH added AS (
+  INSERT INTO podium.pipelines (name) SELECT DISTINCT unnest($1::text[]) ON CONFLICT DO NOTHING RETURNING name, id
+)
+SELECT name, id FROM added UNION SELECT name, id FROM podium.pipelines WHERE name = ANY ($1)
+
+-- name: model_ids(pipeline_ids, names)
+WITH wanted AS (SELECT DISTINCT * FROM unnest($1::integer[], $2::text[]) AS wanted (pipeline_id, name)),
+added AS (
+  INSERT INTO podium.models (pipeline_id, name) SELECT pipeline_id, name FROM wanted ON CONFLICT DO NOTHING
+  RETURNING pipeline_id, name, id
+)
+SELECT pipeline_id, name, id FROM added UNION
+SELECT m.pipeline_id, m.name, m.id FROM podium.models AS m JOIN wanted USING (pipeline_id, name)
+
+-- name: store_results(id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time, download_time, transcode_time, orchestrator_id, region_id, model_id, segments_sent, segments_received, model_is_warm, errors, payload)
+-- One array per column. Results without id and time get the next id and the present time; one that is there already is left alone.
+INSERT INTO podium.results (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time,
+  download_time, transcode_time, orchestrator_id, region_id, model_id, segments_sent, segments_received, model_is_warm,
+  errors, payload)
+SELECT coalesce(new.id, nextval('podium.results_id_seq')), coalesce(new.recorded_at, now()), new.timestamp,
+  new.success_rate, new.round_trip_time, new.seg_duration, new.upload_time, new.download_time, new.transcode_time,
+  new.orchestrator_id, new.region_id, new.model_id, new.segments_sent, new.segments_received, new.model_is_warm,
+  new.errors, new.payload
+FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::double precision[], $5::double precision[],
+  $6::double precision[], $7::double precision[], $8::double precision[], $9::double precision[], $10::integer[],
+  $11::integer[], $12::integer[], $13::integer[], $14::integer[], $15::boolean[], $16::jsonb[], $17::jsonb[])
+  AS new (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time, download_time,
+  transcode_time, orchestrator_id, region_id, model_id, segments_sent, segments_received, model_is_warm, errors, payload)
+ON CONFLICT DO NOTHING
+RETURNING id, recorded_at, orchestrator_id
+
+-- name: create_partitions(since, until)
+SELECT podium.create_results_partitions($1, $2)

@@ -1,0 +1,96 @@
+"""Reads the named SQL of db/queries once; a statement that is wrong in itself fails at import.
+
+A file holds `-- name: best_scores(region, since)` followed by SQL with `$1..$2`, and `-- piece: window` followed by SQL
+that several statements share: `{window}` stands for it. `{order:newest|oldest}` leaves a choice among the pieces
+`order.newest` and `order.oldest`, made by `pick`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+_HEAD = re.compile(r"^-- (name|piece): *([a-z_.]+)(?:\(([^)]*)\))? *$", re.MULTILINE)
+_PIECE = re.compile(r"\{([a-z_]+)\}")
+_CHOICE = re.compile(r"\{([a-z_]+):([a-z_|]+)\}")
+
+
+class StatementError(Exception):
+    """A statement file, or a call of a statement, is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL with the names of its parameters `$1..$n`, in that order."""
+
+    name: str
+    parameters: tuple[str, ...]
+    sql: str
+    pieces: dict[str, str]
+
+    def arguments(self, given: dict[str, Any]) -> list[Any]:
+        """The values of `given` in the order of the parameters; both must name the same."""
+        if len(given) != len(self.parameters) or any(name not in given for name in self.parameters):
+            raise StatementError(f"{self.name} takes {self.parameters}, not {tuple(given)}")
+        return [given[name] for name in self.parameters]
+
+    def pick(self, **choices: str) -> "Statement":
+        """The statement with its open choices made: `pick(order="newest")`."""
+
+        def chosen(match: re.Match[str]) -> str:
+            wanted = choices.get(match[1])
+            if wanted not in match[2].split("|"):
+                raise StatementError(f"{self.name}: {match[1]} is one of {match[2]}, not {wanted}")
+            return self.pieces[f"{match[1]}.{wanted}"]
+
+        return Statement(self.name, self.parameters, _CHOICE.sub(chosen, self.sql), self.pieces)
+
+    def variants(self) -> Iterator["Statement"]:
+        """Every statement that `pick` can make."""
+        choices = {name: options.split("|") for name, options in _CHOICE.findall(self.sql)}
+        for values in product(*choices.values()):
+            yield self.pick(**dict(zip(choices, values, strict=True)))
+
+
+def parse(noun: str, text: str) -> dict[str, Statement]:
+    """The statements of one file, by `noun.name`."""
+    heads = list(_HEAD.finditer(text))
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    bodies = [text[head.end() : end].strip().rstrip(";") for head, end in zip(heads, ends, strict=True)]
+    pieces = {head[2]: body for head, body in zip(heads, bodies, strict=True) if head[1] == "piece"}
+    statements = {}
+    for head, body in zip(heads, bodies, strict=True):
+        if head[1] == "name":
+            names = tuple(name.strip() for name in (head[3] or "").split(",") if name.strip())
+            statements[f"{noun}.{head[2]}"] = _statement(f"{noun}.{head[2]}", names, body, pieces)
+    return statements
+
+
+def _statement(name: str, parameters: tuple[str, ...], body: str, pieces: dict[str, str]) -> Statement:
+    try:
+        sql = _PIECE.sub(lambda match: pieces[match[1]], body)
+        statement = Statement(name, parameters, sql, pieces)
+        for variant in statement.variants():
+            _check_parameters(variant)
+    except KeyError as missing:
+        raise StatementError(f"{name}: there is no piece {missing}") from None
+    return statement
+
+
+def _check_parameters(statement: Statement) -> None:
+    used = {int(number) for number in re.findall(r"\$(\d+)", statement.sql)}
+    if used != set(range(1, len(statement.parameters) + 1)):
+        raise StatementError(f"{statement.name} uses ${sorted(used)} and names {statement.parameters}")
+
+
+def load(folder: Path) -> dict[str, Statement]:
+    """The statements of every .sql file of a folder."""
+    statements: dict[str, Statement] = {}
+    for file in sorted(folder.glob("*.sql")):
+        statements |= parse(file.stem, file.read_text())
+    return statements
+
+
+STATEMENTS = load(Path(__file__).parent / "queries")

@@ -1,0 +1,117 @@
+"""What a browser sees: the landing page, GraphiQL, and the static files of both."""
+
+import re
+from functools import cache
+from os import stat_result
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import PathLike, StaticFiles
+from starlette.types import Scope
+
+STATIC: Final = Path(__file__).parent / "static"
+
+# Style attributes and elements are written by the editor at run time, `data:` images are icons in style sheets, and
+# `ws:` and `wss:` are for browsers whose 'self' does not cover the websocket of subscriptions.
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self' ws: wss:",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+REVALIDATE: Final = "no-cache"
+IMMUTABLE: Final = "public, max-age=31536000, immutable"
+NEGOTIATED: Final = SECURITY_HEADERS | {"Cache-Control": REVALIDATE, "Vary": "Accept"}
+CONTENT_HASHED: Final = re.compile(r"-[A-Z0-9]{8}\.(css|js)$")
+
+CONTENTS: Final = {
+    "name": "podium",
+    "description": "A GraphQL gateway over Postgres for the performance record of decentralised video and AI networks.",
+    "graphql": "/graphql",
+    "schema": "/schema.graphql",
+    "rest": [
+        "/api/regions",
+        "/api/pipelines",
+        "/api/aggregated_stats",
+        "/api/raw_stats",
+        "/api/top_ai_score",
+        "/api/post_stats",
+    ],
+    "metrics": "/metrics",
+    "health": ["/livez", "/readyz"],
+}
+
+
+def routes() -> list[BaseRoute]:
+    """`/` and `/static/...`."""
+    return [Route("/", landing), Mount("/static", PageFiles(directory=STATIC), name="static")]
+
+
+async def landing(request: Request) -> Response:
+    """The first page for a browser, and the same names as JSON for a program."""
+    if wants_html(request.headers.get("accept", "")):
+        return _page("index.html")
+    return JSONResponse(CONTENTS, headers=NEGOTIATED)
+
+
+def graphiql(request: Request) -> Response:
+    """The page for a GET of the GraphQL endpoint whose Accept takes text/html."""
+    return _page("graphiql/index.html")
+
+
+def wants_html(accept: str) -> bool:
+    """Whether text/html is named, and is as welcome as JSON; `*/*`, as curl sends it, names nothing."""
+    quality = _quality(accept, "text/html")
+    return quality > 0 and quality >= _quality(accept, "application/json")
+
+
+class PageFiles(StaticFiles):
+    """Files with a content hash in their name are kept for a year; the others are asked for again by their ETag."""
+
+    def file_response(
+        self, full_path: PathLike, stat_result: stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(SECURITY_HEADERS)
+        response.headers["Cache-Control"] = IMMUTABLE if CONTENT_HASHED.search(str(full_path)) else REVALIDATE
+        return response
+
+
+def _page(name: str) -> Response:
+    return HTMLResponse(_text(name), headers=NEGOTIATED)
+
+
+@cache
+def _text(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def _quality(accept: str, media_type: str) -> float:
+    """The weight of the media ranges that name `media_type`, 0 when none does or its weight cannot be read."""
+    for media_range in accept.lower().split(","):
+        name, *parameters = (part.strip() for part in media_range.split(";"))
+        if name == media_type:
+            weights = [value.removeprefix("q=") for value in parameters if value.startswith("q=")]
+            return _number(weights[0]) if weights else 1.0
+    return 0.0
+
+
+def _number(weight: str) -> float:
+    try:
+        return float(weight)
+    except ValueError:
+        return 0.0

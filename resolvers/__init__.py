@@ -1,0 +1,1 @@
+"""What the product decides; knows neither HTTP nor GraphQL."""

@@ -1,0 +1,163 @@
+"""From cells to groups: scores of each cell, and their means over the dimensions that a question groups by."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from resolvers.errors import InvalidArgument
+from resolvers.page import Page, PageRequest, page_of, to_micros
+from resolvers.scoring import Score, ai_score, transcoding_score
+
+
+class Dimension(StrEnum):
+    """What results can be grouped by."""
+
+    ORCHESTRATOR = "orchestrator"
+    REGION = "region"
+    JOB_TYPE = "job_type"
+    PIPELINE = "pipeline"
+    MODEL = "model"
+
+
+class GroupKey(NamedTuple):
+    """The values that a group's results share; None for a dimension that is not grouped by, or has no value."""
+
+    orchestrator: str | None
+    region: str | None
+    job_type: str | None
+    pipeline: str | None
+    model: str | None
+
+
+class Distribution(NamedTuple):
+    """How the values of a group spread, in seconds."""
+
+    mean: float
+    min: float
+    max: float
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A group of results: means over its results, scores over its cells weighted by their samples.
+
+    Rates and scores are fractions; `round_trip_time` is the mean in seconds.
+    """
+
+    key: GroupKey
+    samples: int
+    success_rate: float
+    round_trip_time: float
+    round_trip_score: float
+    score: float
+    first_at: datetime
+    last_at: datetime
+
+
+class AggregateField(StrEnum):
+    """What groups can be ordered by."""
+
+    SCORE = "score"
+    ROUND_TRIP_SCORE = "round_trip_score"
+    SUCCESS_RATE = "success_rate"
+    ROUND_TRIP_TIME = "round_trip_time"
+    SAMPLES = "samples"
+    FIRST_AT = "first_at"
+    LAST_AT = "last_at"
+
+
+class AggregateOrder(NamedTuple):
+    """One step of an order of groups."""
+
+    field: AggregateField
+    descending: bool = True
+
+
+def group_cells(
+    cells: Sequence[Any], medians: dict[int, float], group_by: Iterable[Dimension]
+) -> list[Aggregate]:
+    """The groups of cells, in the order of their keys.
+
+    A cell has orchestrator, region, job_type, pipeline, model, model_id, samples, first_at, last_at and the means
+    success_rate, round_trip_time, seg_duration; `medians` has the median round trip by model_id.
+    """
+    wanted = [dimension in tuple(group_by) for dimension in Dimension]
+    groups: dict[GroupKey, list[Any]] = {}
+    for cell in cells:
+        values = (cell.orchestrator, cell.region, cell.job_type, cell.pipeline, cell.model)
+        key = GroupKey(*(value if use else None for value, use in zip(values, wanted, strict=True)))
+        groups.setdefault(key, []).append(cell)
+    aggregates = [_aggregate(key, members, medians) for key, members in groups.items()]
+    return sorted(aggregates, key=lambda aggregate: _comparable(aggregate.key))
+
+
+def aggregates_page(
+    aggregates: Iterable[Aggregate], order: Sequence[AggregateOrder], request: PageRequest
+) -> Page[Aggregate]:
+    """A page of groups in an order; groups that are equal in it follow their keys."""
+    ranked = sorted(((aggregate_cursor(aggregate, order), aggregate) for aggregate in aggregates), key=_position)
+    if request.cursor is not None:
+        ranked = _beyond(ranked, request)
+    if request.backwards:
+        ranked.reverse()
+    return page_of([aggregate for _, aggregate in ranked], request)
+
+
+def aggregate_cursor(aggregate: Aggregate, order: Sequence[AggregateOrder]) -> list[Any]:
+    """Where a group stands in an order: values that rise along it, then its key."""
+    values = [_number(getattr(aggregate, step.field)) * (-1 if step.descending else 1) for step in order]
+    return [*values, *_comparable(aggregate.key)]
+
+
+def _aggregate(key: GroupKey, cells: Sequence[Any], medians: dict[int, float]) -> Aggregate:
+    samples = sum(cell.samples for cell in cells)
+    scores = [_score(cell, medians) for cell in cells]
+    return Aggregate(
+        key=key,
+        samples=samples,
+        success_rate=_mean((cell.success_rate for cell in cells), cells, samples),
+        round_trip_time=_mean((cell.round_trip_time for cell in cells), cells, samples),
+        round_trip_score=_mean((score.round_trip for score in scores), cells, samples),
+        score=_mean((score.total for score in scores), cells, samples),
+        first_at=min(cell.first_at for cell in cells),
+        last_at=max(cell.last_at for cell in cells),
+    )
+
+
+def _score(cell: Any, medians: dict[int, float]) -> Score:
+    if cell.model_id is None:
+        return transcoding_score(cell.success_rate, cell.seg_duration, cell.round_trip_time)
+    return ai_score(cell.success_rate, cell.round_trip_time, medians.get(cell.model_id))
+
+
+def _mean(values: Iterable[float], cells: Sequence[Any], samples: int) -> float:
+    if len(cells) == 1:
+        return next(iter(values))
+    return sum(value * cell.samples for value, cell in zip(values, cells, strict=True)) / samples
+
+
+def _comparable(key: GroupKey) -> tuple[str, ...]:
+    return tuple(value or "" for value in key)
+
+
+def _number(value: Any) -> float:
+    return to_micros(value) if isinstance(value, datetime) else value
+
+
+def _position(ranked: tuple[list[Any], Aggregate]) -> list[Any]:
+    return ranked[0]
+
+
+def _beyond(ranked: list[tuple[list[Any], Aggregate]], request: PageRequest) -> list[tuple[list[Any], Aggregate]]:
+    cursor = request.cursor
+    try:
+        if request.backwards:
+            return [item for item in ranked if item[0] < cursor]
+        return [item for item in ranked if item[0] > cursor]
+    except TypeError:
+        raise InvalidArgument("cursor: this is no cursor of this list and order", field="cursor") from None

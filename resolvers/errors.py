@@ -1,0 +1,143 @@
+"""Everything that can go wrong, as one family; doors render it, each in its own form.
+
+PodiumError                 code                  status
+├── InvalidArgument         INVALID_ARGUMENT      400
+├── InvalidRegion           INVALID_REGION        400
+├── Unauthenticated         UNAUTHENTICATED       403
+├── PostingDisabled         POSTING_DISABLED      403
+├── NotFound                NOT_FOUND             404
+├── PayloadTooLarge         PAYLOAD_TOO_LARGE     413
+├── Unavailable             UNAVAILABLE           503
+│   ├── Overloaded          OVERLOADED            503
+│   └── TimedOut            TIMED_OUT             503
+└── Internal                INTERNAL              500
+
+Codes are stable and never reused; docs/errors.md explains each.
+"""
+
+import asyncpg
+
+from db.pool import PoolExhausted
+
+RETRY_AFTER_S = 1
+
+
+class PodiumError(Exception):
+    """A failure with a stable code, an HTTP status, a message for the client and a hint what to do."""
+
+    code = "INTERNAL"
+    status = 500
+
+    def __init__(self, message: str, *, hint: str | None = None, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.field = field
+
+
+class InvalidArgument(PodiumError):
+    """The request asks for something that cannot be; `field` names what is wrong."""
+
+    code = "INVALID_ARGUMENT"
+    status = 400
+
+
+class InvalidRegion(PodiumError):
+    """A result names a region that is not known, or not for this kind of job."""
+
+    code = "INVALID_REGION"
+    status = 400
+
+
+class Unauthenticated(PodiumError):
+    """The signature is missing or wrong."""
+
+    code = "UNAUTHENTICATED"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("request can not be authenticated", hint="sign the exact body with SECRET: docs/rest.md")
+
+
+class PostingDisabled(PodiumError):
+    """No SECRET is configured, so nobody can post."""
+
+    code = "POSTING_DISABLED"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("posting is disabled: this server has no SECRET", hint="set SECRET and start again")
+
+
+class NotFound(PodiumError):
+    """There is nothing at this address."""
+
+    code = "NOT_FOUND"
+    status = 404
+
+
+class PayloadTooLarge(PodiumError):
+    """The body is larger than this server reads."""
+
+    code = "PAYLOAD_TOO_LARGE"
+    status = 413
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the body is larger than {limit_bytes} bytes")
+
+
+class Unavailable(PodiumError):
+    """The database cannot be reached; the same request may work soon."""
+
+    code = "UNAVAILABLE"
+    status = 503
+
+    def __init__(self, message: str = "the database is not available", *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint or f"try again in {RETRY_AFTER_S} s")
+
+
+class Overloaded(Unavailable):
+    """More work is waiting than this server takes on."""
+
+    code = "OVERLOADED"
+
+
+class TimedOut(Unavailable):
+    """The database took too long."""
+
+    code = "TIMED_OUT"
+
+
+class Internal(PodiumError):
+    """A mistake of ours; what happened is in the log, never in the answer."""
+
+    def __init__(self) -> None:
+        super().__init__("internal error", hint="the log has the details under the request id")
+
+
+_UNAVAILABLE_CLASSES = ("08", "53", "57P", "25006", "F0", "58")
+_TIMED_OUT = ("57014", "55P03", "25P03")
+_TEXT_THAT_CANNOT_BE_STORED = ("22021", "22P05")
+
+
+def from_driver(error: Exception) -> Exception:
+    """The family's error for what the driver raised; anything that is not listed here stays as it is."""
+    if isinstance(error, PoolExhausted):
+        return Overloaded("all database connections are busy")
+    if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
+        return TimedOut("the database took too long", hint="ask for a shorter window, or try again")
+    if isinstance(error, asyncpg.PostgresError):
+        return _from_sqlstate(error.sqlstate or "", error)
+    if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return Unavailable()
+    return error
+
+
+def _from_sqlstate(sqlstate: str, error: Exception) -> Exception:
+    if sqlstate in _TIMED_OUT:
+        return TimedOut("the database took too long")
+    if sqlstate.startswith(_UNAVAILABLE_CLASSES):
+        return Unavailable()
+    if sqlstate in _TEXT_THAT_CANNOT_BE_STORED:
+        return InvalidArgument("text contains a NUL character, which cannot be stored")
+    return error

@@ -1,0 +1,90 @@
+"""Which results a question is about."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from db.pool import Runner
+from db.statements import STATEMENTS
+from resolvers.errors import InvalidArgument
+from resolvers.results import JobType
+
+FILTER_IDS = STATEMENTS["leaderboard.filter_ids"]
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC)
+# What a Postgres timestamp can hold, in Unix seconds.
+_MIN_UNIX_S = -210_866_803_200
+_MAX_UNIX_S = 9_224_318_016_000
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Times of recording, both bounds included; None is unbounded."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def of_last(cls, length: timedelta) -> "Window":
+        """From that long ago until now and later."""
+        return cls(since=datetime.now(UTC) - length)
+
+
+@dataclass(frozen=True, slots=True)
+class StatFilter:
+    """Conditions that all hold; None holds for every result, an empty list for none."""
+
+    window: Window = Window()
+    job_type: JobType | None = None
+    orchestrators: list[str] | None = None
+    regions: list[str] | None = None
+    pipelines: list[str] | None = None
+    models: list[str] | None = None
+    min_success_rate: float | None = None
+    max_success_rate: float | None = None
+    min_round_trip_time: float | None = None
+    max_round_trip_time: float | None = None
+    error_codes: list[str] | None = None
+    model_is_warm: bool | None = None
+
+    def for_all_orchestrators(self) -> "StatFilter":
+        """The same without its condition on orchestrators."""
+        return replace(self, orchestrators=None)
+
+    async def parameters(self, db: Runner) -> dict[str, Any]:
+        """The parameters of statements that use `{matching}`, with the ids of everything that is named."""
+        return {
+            "since": self.window.since,
+            "until": self.window.until,
+            "job_type": self.job_type,
+            **await self._ids(db),
+            "min_success_rate": self.min_success_rate,
+            "max_success_rate": self.max_success_rate,
+            "min_round_trip_time": self.min_round_trip_time,
+            "max_round_trip_time": self.max_round_trip_time,
+            "error_codes": self.error_codes,
+            "model_is_warm": self.model_is_warm,
+        }
+
+    async def _ids(self, db: Runner) -> dict[str, Any]:
+        names = {
+            "orchestrators": None if self.orchestrators is None else [name.lower() for name in self.orchestrators],
+            "regions": None if self.regions is None else [code.upper() for code in self.regions],
+            "pipelines": self.pipelines,
+            "models": self.models,
+        }
+        if all(wanted is None for wanted in names.values()):
+            return {"orchestrator_ids": None, "region_ids": None, "model_ids": None}
+        return dict((await db.fetch(FILTER_IDS, **names))[0])
+
+
+def from_unix(name: str, seconds: float) -> datetime:
+    """The time of Unix seconds, which may be before 1970 and have a fraction; InvalidArgument when out of range."""
+    if not _MIN_UNIX_S <= seconds < _MAX_UNIX_S:
+        raise InvalidArgument(f"{name}: out of range", field=name)
+    if seconds <= _EARLIEST.timestamp():
+        return _EARLIEST
+    if seconds >= _LATEST.timestamp():
+        return _LATEST
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds)

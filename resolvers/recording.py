@@ -1,0 +1,95 @@
+"""How results get into the database: checked, placed, and stored together with those that arrive meanwhile."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from db.pool import Database
+from db.statements import STATEMENTS
+from resolvers.catalog import Catalog
+from resolvers.results import Result, check_result
+
+STORE_RESULTS = STATEMENTS["leaderboard.store_results"]
+CREATE_PARTITIONS = STATEMENTS["leaderboard.create_partitions"]
+
+MAX_RESULTS = 1000
+_LOOKED_UP = ("id", "recorded_at", "orchestrator_id", "region_id", "model_id", "errors")
+_PLAIN_COLUMNS = tuple(name for name in STORE_RESULTS.parameters if name not in _LOOKED_UP)
+_plain_values = attrgetter(*_PLAIN_COLUMNS)
+_AHEAD = timedelta(days=14)
+
+
+class PlacedResult(NamedTuple):
+    """A checked result with its region; imported ones have an id and a time of their own."""
+
+    result: Result
+    region_id: int
+    id: int | None = None
+    recorded_at: datetime | None = None
+
+
+class StoredResult(NamedTuple):
+    """What names a stored result."""
+
+    orchestrator: str
+    recorded_at: datetime
+    id: int
+
+
+Submit = Callable[[list[PlacedResult]], Awaitable[list[StoredResult]]]
+
+
+async def record_results(catalog: Catalog, submit: Submit, results: Sequence[Result]) -> list[StoredResult]:
+    """Check results and store them, all or none; returns after the commit.
+
+    Raises InvalidRegion or InvalidArgument, and Unavailable when the database cannot be reached.
+    """
+    placed = []
+    for result in results:
+        region_id = await catalog.region_id(result.region, result.job_type)
+        check_result(result)
+        placed.append(PlacedResult(result, region_id))
+    return await submit(placed)
+
+
+async def store_results(db: Database, catalog: Catalog, placed: Sequence[PlacedResult]) -> list[StoredResult]:
+    """Store results in one transaction; those with an id that is there already are left out of the answer."""
+    try:
+        return await _store_once(db, catalog, placed)
+    except asyncpg.CheckViolationError:  # no partition for that time
+        times = [item.recorded_at for item in placed if item.recorded_at] or [datetime.now(UTC)]
+        await create_partitions(db, min(times), max(times))
+    except asyncpg.ForeignKeyViolationError:  # what is in memory comes from another database, before a restore
+        catalog.forget()
+    return await _store_once(db, catalog, placed)
+
+
+async def create_partitions(db: Database, since: datetime | None = None, until: datetime | None = None) -> int:
+    """Make the partitions of a time range, by default of the next two weeks; the number of those that were missing."""
+    now = datetime.now(UTC)
+    return int(await db.write.fetchval(CREATE_PARTITIONS, since=since or now, until=until or now + _AHEAD))
+
+
+async def _store_once(db: Database, catalog: Catalog, placed: Sequence[PlacedResult]) -> list[StoredResult]:
+    results = [item.result for item in placed]
+    if not catalog.knows(results):
+        await catalog.learn(db.write, results)
+    rows = await db.write.fetch(STORE_RESULTS, **_columns(catalog, placed))
+    addresses = {catalog.orchestrator_id(result): result.orchestrator.lower() for result in results}
+    return [StoredResult(addresses[row.orchestrator_id], row.recorded_at, row.id) for row in rows]
+
+
+def _columns(catalog: Catalog, placed: Sequence[PlacedResult]) -> dict[str, Sequence[Any]]:
+    results = [item.result for item in placed]
+    return {
+        **dict(zip(_PLAIN_COLUMNS, zip(*map(_plain_values, results), strict=True), strict=True)),
+        "id": [item.id for item in placed],
+        "recorded_at": [item.recorded_at for item in placed],
+        "orchestrator_id": [catalog.orchestrator_id(result) for result in results],
+        "region_id": [item.region_id for item in placed],
+        "model_id": [catalog.model_id(result) for result in results],
+        "errors": [result.error_items for result in results],
+    }

@@ -1,0 +1,1 @@
+"""Background loops, one per file; what they call is handed to them."""

@@ -1,0 +1,61 @@
+"""Learns regions from a Catalyst server, in the background: old ones are served meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+
+TIMEOUT_S = 5.0
+MAX_BODY_BYTES = 1 << 20
+
+
+async def refresh_regions(
+    url: str, register: Callable[[dict[str, str]], Awaitable[None]], report: Callable[..., None], interval_s: float
+) -> None:
+    """Fetch now and every `interval_s`, and hand the display names by upper-case code to `register`, until cancelled."""
+    async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=True) as client:
+        while True:
+            await refresh_once(client, url, register, report)
+            await asyncio.sleep(max(interval_s, 1.0))
+
+
+async def refresh_once(
+    client: httpx.AsyncClient,
+    url: str,
+    register: Callable[[dict[str, str]], Awaitable[None]],
+    report: Callable[..., None],
+) -> None:
+    """One fetch; a failure is reported and changes nothing."""
+    try:
+        names = region_names(await _fetch(client, url))
+        await register(names)
+    except Exception as error:  # noqa: BLE001  a loop outlives every failure
+        report("regions_refresh_failed", error=error)
+    else:
+        report("regions_refreshed", count=len(names))
+
+
+def region_names(document: Any) -> dict[str, str]:
+    """Display names by upper-case code, from `{"prod": {"full_name": {"<code>": "<name>"}}}`; others are left out."""
+    match document:
+        case {"prod": {"full_name": dict(names)}}:
+            return {code.upper(): name for code, name in names.items() if _is_region(code, name)}
+        case _:
+            raise ValueError("the answer has no prod.full_name")
+
+
+def _is_region(code: str, name: Any) -> bool:
+    return isinstance(name, str) and 1 <= len(code) <= 56 and 1 <= len(name) <= 128 and "\0" not in code + name
+
+
+async def _fetch(client: httpx.AsyncClient, url: str) -> Any:
+    async with asyncio.timeout(TIMEOUT_S):  # httpx bounds each read, a server that trickles needs this as well
+        async with client.stream("GET", url) as response:
+            response.raise_for_status()
+            body = b""
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise ValueError(f"the answer is larger than {MAX_BODY_BYTES} bytes")
+    return httpx.Response(200, content=body).json()
