@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from compat_rest.endpoint import AnyMethod
 from compat_rest.errors import PLAIN_TEXT, error_response
 from resolvers import leaderboard
 from resolvers.aggregation import Aggregate, Dimension
 from resolvers.errors import InvalidArgument, PodiumError
 from resolvers.filters import StatFilter, Window, from_unix
-from resolvers.results import JobType, Result, as_posted, decode_result
+from resolvers.recording import Recorder
+from resolvers.results import JobType, as_posted, decode_result
 from resolvers.signing import verify
 
 READ_HEADERS = {
@@ -37,7 +39,7 @@ class LeaderboardApi:
 
     db: Any
     regions: Callable[[], Awaitable[Sequence[Any]]]
-    record: Callable[[list[Result]], Awaitable[Any]]
+    recorder: Recorder
     secrets: tuple[str, ...]
     default_window: timedelta
     report: Callable[..., None]
@@ -53,8 +55,8 @@ class LeaderboardApi:
         }
         return [
             *(_read_route(path, read) for path, read in reads.items()),
-            Route("/api/post_stats", self._post_endpoint, methods=None, name="/api/post_stats"),
-            Route("/api/{path:path}", not_found, methods=None, name="/api/*"),
+            Route("/api/post_stats", AnyMethod(self._post_endpoint)),
+            Route("/api/{path:path}", AnyMethod(not_found)),
         ]
 
     async def aggregated_stats(self, parameters: Parameters) -> dict[str, Any]:
@@ -99,7 +101,7 @@ class LeaderboardApi:
     async def post_stats(self, body: bytes, signature: str) -> None:
         """Store one result; the signature is checked before anything is parsed."""
         verify(body, signature, self.secrets)
-        await self.record([decode_result(body)])
+        await self.recorder.store([await self.recorder.check(decode_result(body))])
 
     async def _post_endpoint(self, request: Request) -> Response:
         if request.method != "POST":
@@ -107,7 +109,7 @@ class LeaderboardApi:
         try:
             await self.post_stats(await request.body(), request.headers.get("authorization", ""))
         except PodiumError as error:
-            self.report("result_refused", reason=error.code)
+            self.report("results_refused", reason=error.code, count=1)
             return error_response(error)
         return PlainTextResponse("ok")
 
@@ -118,7 +120,7 @@ class LeaderboardApi:
             raise InvalidArgument("pipeline required", field="pipeline")
         return StatFilter(
             window=window,
-            job_type=_job_type(parameters.get("job_type"), is_ai=bool(model and pipeline)),
+            job_type=_job_type(parameters.get("job_type"), is_ai=bool(pipeline)),
             orchestrators=_one(parameters.get("orchestrator")),
             regions=_one(parameters.get("region")),
             pipelines=_one(pipeline),
@@ -158,7 +160,7 @@ def _read_route(path: str, read: Read) -> Route:
             return error_response(error, READ_HEADERS)
         return Response(orjson.dumps(answer), headers=READ_HEADERS)
 
-    return Route(path, endpoint, methods=None, name=path)
+    return Route(path, AnyMethod(endpoint))
 
 
 def _other_method(request: Request, allowed: str) -> Response:
@@ -183,8 +185,8 @@ def _job_type(given: str | None, *, is_ai: bool) -> JobType:
     return "ai" if is_ai else "transcoding"
 
 
-def _one(value: str | None) -> list[str] | None:
-    return [value] if value else None
+def _one(value: str | None) -> tuple[str] | None:
+    return (value,) if value else None
 
 
 def _time(parameters: Parameters, name: str) -> datetime | None:

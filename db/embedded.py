@@ -10,9 +10,9 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGQUIT, Signals
@@ -106,7 +106,8 @@ class EmbeddedPostgres:
         except (OSError, asyncpg.PostgresError) as error:
             await self.stop()
             advice = "make it usable for this user, or choose another"
-            raise EmbeddedPostgresError(f"cannot use the data directory {self._home} ({error}): {advice}") from error
+            reason = str(error) or repr(error)
+            raise EmbeddedPostgresError(f"cannot use the data directory {self._home} ({reason}): {advice}") from error
         except BaseException:
             await self.stop()
             raise
@@ -123,6 +124,8 @@ class EmbeddedPostgres:
                 self._process.send_signal(SIGINT)
             await self._end_servers()
             self._report("postgres_stopped", pid=self._process.pid, exit_code=await self._process.wait())
+            if self._sockets != self._cluster:
+                self._sockets.rmdir()
         if self._lock:
             self._lock.close()
         self._watcher = self._process = self._lock = None
@@ -134,16 +137,10 @@ class EmbeddedPostgres:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def running(self) -> Logins | None:
-        """How to reach the server that another podium runs on the directory, None when it takes no connections."""
-        status = _postmaster_pid_file(self._cluster)
-        logins = _logins(Path(status[4])) if len(status) > 7 else None
-        return logins if logins and await _answers(logins.reader) else None
-
     async def _make_cluster_usable(self) -> None:
         self._account = await _account(self._cluster, self._home)
         created = (self._cluster / "PG_VERSION").exists()
-        cluster = self._cluster if created else _empty(self._home / "postgres.new")
+        cluster = self._cluster if created else _new_directory(self._home)
         _give(cluster, self._account)
         self._launcher, major = await self._choose_launcher(cluster)
         if not created:
@@ -180,8 +177,8 @@ class EmbeddedPostgres:
         _forget_useless_pid(self._cluster)
         if self._sockets != self._cluster:
             _make_private(self._sockets, self._account)
-        quoted = '"{}"'.format(str(self._sockets).replace('"', '""'))
-        options = [f"--{it}" for it in (*SETTINGS, f"unix_socket_directories={quoted}", f"cluster_name={self._name}")]
+        settings = (*SETTINGS, f"unix_socket_directories={self._sockets}", f"cluster_name={self._name}")
+        options = [f"--{setting}" for setting in settings]
         with self._open_log() as log:
             process = await self._launcher.spawn(self._bin / "postgres", "-D", self._cluster, *options, output=log)
         self._process = process
@@ -194,8 +191,10 @@ class EmbeddedPostgres:
 
     async def _is_ready(self, process: asyncio.subprocess.Process) -> bool:
         status = _postmaster_pid_file(self._cluster)
-        says_so = len(status) > 7 and status[0] == str(process.pid) and status[7].strip() == "ready"
-        return says_so and await _answers(self.logins.superuser, database="postgres")
+        if len(status) < 8 or status[0] != str(process.pid) or status[7].strip() != "ready":
+            return False
+        async with _connection(self.logins.superuser, database="postgres"):
+            return True
 
     async def _make_database(self) -> None:
         async with _connection(self.logins.superuser, database="postgres") as server:
@@ -242,21 +241,30 @@ async def attach(
     data_dir: Path, *, bin_dir: Path | None = None, report: Callable[..., None] = ignore
 ) -> AsyncIterator[Logins]:
     """The server of the podium that runs on the directory; where none runs, one for the time of the block."""
-    async with AsyncExitStack() as stack:
-        yield await _running_or_started(EmbeddedPostgres(data_dir, bin_dir=bin_dir, report=report), stack)
-
-
-async def _running_or_started(server: EmbeddedPostgres, stack: AsyncExitStack) -> Logins:
+    server = EmbeddedPostgres(data_dir, bin_dir=bin_dir, report=report)
     deadline = monotonic() + ATTACH_PATIENCE_S
-    while True:
-        try:
-            return (await stack.enter_async_context(server)).logins
-        except DirectoryInUseError:
-            if logins := await server.running():
-                return logins
-            if monotonic() > deadline:
-                raise
-        await asyncio.sleep(0.1)  # the other one is starting or stopping
+    logins = None
+    async with AsyncExitStack() as stack:
+        while logins is None:
+            try:
+                logins = (await stack.enter_async_context(server)).logins
+            except DirectoryInUseError:
+                logins = await _running(data_dir / "postgres")
+                if logins is None and monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0 if logins else 0.1)  # the other one is starting or stopping
+        yield logins
+
+
+async def _running(cluster: Path) -> Logins | None:
+    status = _postmaster_pid_file(cluster)
+    if len(status) < len(PID_FILE_LINES):
+        return None
+    logins = _logins(Path(status[4]))
+    with suppress(OSError, asyncpg.PostgresError):
+        async with _connection(logins.reader):
+            return logins
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +272,7 @@ class Launcher:
     """A way to start the programs of Postgres: in a session of their own, so that Ctrl-C reaches podium only."""
 
     prefix: tuple[str, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] | None = None
 
     async def spawn(self, *command: str | Path, output: int | IO[bytes]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -275,7 +283,7 @@ class Launcher:
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            **self.options,
+            **(self.options or {}),
         )
 
     async def run(self, *command: str | Path, output: int | IO[bytes] = asyncio.subprocess.PIPE) -> tuple[int, str]:
@@ -337,7 +345,8 @@ def _bin_dir_of_wheel() -> Path:
 
 
 def _socket_dir(cluster: Path, name: str) -> Path:
-    fits = len(os.fsencode(cluster / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_LIMIT_BYTES
+    # To Postgres and its clients, a comma separates several.
+    fits = len(os.fsencode(cluster / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_LIMIT_BYTES and "," not in str(cluster)
     return cluster if fits else Path(tempfile.gettempdir()) / name
 
 
@@ -355,14 +364,6 @@ async def _connection(url: str, **options: Any) -> AsyncIterator[Any]:
         yield connection
     finally:
         await connection.close()
-
-
-async def _answers(url: str, **options: Any) -> bool:
-    try:
-        async with _connection(url, **options):
-            return True
-    except (OSError, asyncpg.PostgresError):
-        return False
 
 
 def _lock(home: Path) -> IO[bytes]:
@@ -392,10 +393,11 @@ def _open_private(path: Path) -> IO[bytes]:
     return os.fdopen(file, "a+b")
 
 
-def _empty(directory: Path) -> Path:
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(mode=0o700)
-    return directory
+def _new_directory(home: Path) -> Path:
+    # Always another one: the initdb of a killed podium may be about to clean up its own.
+    for interrupted in home.glob("new.*"):
+        shutil.rmtree(interrupted, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix="new.", dir=home))
 
 
 def _give(directory: Path, account: tuple[int, int]) -> None:

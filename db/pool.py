@@ -204,9 +204,10 @@ async def _set_codecs(connection: Any) -> None:
     )
 
 
-def _encode_jsonb(value: Any) -> bytes:
+def _encode_jsonb(text: bytes) -> bytes:
+    # Given as encoded JSON, because a list among the values of an array would count as a further dimension.
     # Version 1 of the binary form is one byte before the text.
-    return b"\x01" + orjson.dumps(value)
+    return b"\x01" + text
 
 
 def _decode_jsonb(data: bytes) -> Any:

@@ -33,19 +33,19 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class StatFilter:
-    """Conditions that all hold; None holds for every result, an empty list for none."""
+    """Conditions that all hold; None holds for every result, an empty tuple for none."""
 
     window: Window = Window()
     job_type: JobType | None = None
-    orchestrators: list[str] | None = None
-    regions: list[str] | None = None
-    pipelines: list[str] | None = None
-    models: list[str] | None = None
+    orchestrators: tuple[str, ...] | None = None
+    regions: tuple[str, ...] | None = None
+    pipelines: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None
     min_success_rate: float | None = None
     max_success_rate: float | None = None
     min_round_trip_time: float | None = None
     max_round_trip_time: float | None = None
-    error_codes: list[str] | None = None
+    error_codes: tuple[str, ...] | None = None
     model_is_warm: bool | None = None
 
     def for_all_orchestrators(self) -> "StatFilter":

@@ -1,5 +1,6 @@
 """Who performs best: results, aggregates with their scores, pipelines and regions."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,11 +9,12 @@ from db.statements import STATEMENTS
 from resolvers.aggregation import Aggregate, Dimension, Distribution, GroupKey, group_cells
 from resolvers.errors import InvalidArgument
 from resolvers.filters import StatFilter, Window
+from resolvers.recording import ResultKey
 from resolvers.page import Page, PageRequest, from_micros, page_of, to_micros
 from resolvers.scoring import ai_score
 
 RESULTS = STATEMENTS["leaderboard.results"]
-RESULT = STATEMENTS["leaderboard.result"]
+RESULTS_BY_KEY = STATEMENTS["leaderboard.results_by_key"]
 COUNT_RESULTS = STATEMENTS["leaderboard.count_results"]
 CELLS = STATEMENTS["leaderboard.cells"]
 MEDIANS = STATEMENTS["leaderboard.medians"]
@@ -55,9 +57,14 @@ async def count_results(db: Runner, wanted: StatFilter) -> int:
     return int(await db.fetchval(COUNT_RESULTS, **await wanted.parameters(db)))
 
 
-async def result_by_key(db: Runner, orchestrator: str, recorded_at: datetime, id_: int) -> Row | None:
-    """One result by what names it."""
-    return await db.fetchrow(RESULT, orchestrator=orchestrator, recorded_at=recorded_at, id=id_)
+async def results_by_key(db: Runner, keys: Sequence[ResultKey]) -> list[Row]:
+    """The results with these keys, in their order; those that are gone are left out."""
+    return await db.fetch(
+        RESULTS_BY_KEY,
+        orchestrators=[key.orchestrator for key in keys],
+        recorded_ats=[key.recorded_at for key in keys],
+        ids=[key.id for key in keys],
+    )
 
 
 async def aggregates(db: Runner, wanted: StatFilter, group_by: tuple[Dimension, ...]) -> list[Aggregate]:

@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import asyncpg
+import orjson
 
 from db.pool import Database
 from db.statements import STATEMENTS
@@ -16,7 +17,7 @@ STORE_RESULTS = STATEMENTS["leaderboard.store_results"]
 CREATE_PARTITIONS = STATEMENTS["leaderboard.create_partitions"]
 
 MAX_RESULTS = 1000
-_LOOKED_UP = ("id", "recorded_at", "orchestrator_id", "region_id", "model_id", "errors")
+_LOOKED_UP = ("id", "recorded_at", "orchestrator_id", "region_id", "model_id", "errors", "payload")
 _PLAIN_COLUMNS = tuple(name for name in STORE_RESULTS.parameters if name not in _LOOKED_UP)
 _plain_values = attrgetter(*_PLAIN_COLUMNS)
 _AHEAD = timedelta(days=14)
@@ -31,7 +32,7 @@ class PlacedResult(NamedTuple):
     recorded_at: datetime | None = None
 
 
-class StoredResult(NamedTuple):
+class ResultKey(NamedTuple):
     """What names a stored result."""
 
     orchestrator: str
@@ -39,23 +40,27 @@ class StoredResult(NamedTuple):
     id: int
 
 
-Submit = Callable[[list[PlacedResult]], Awaitable[list[StoredResult]]]
+class Recorder:
+    """The way of results from both doors into the database; `submit` stores what it is given after a commit."""
 
+    def __init__(
+        self, catalog: Catalog, submit: Callable[[list[PlacedResult]], Awaitable[list[ResultKey]]]
+    ) -> None:
+        self._catalog = catalog
+        self._submit = submit
 
-async def record_results(catalog: Catalog, submit: Submit, results: Sequence[Result]) -> list[StoredResult]:
-    """Check results and store them, all or none; returns after the commit.
-
-    Raises InvalidRegion or InvalidArgument, and Unavailable when the database cannot be reached.
-    """
-    placed = []
-    for result in results:
-        region_id = await catalog.region_id(result.region, result.job_type)
+    async def check(self, result: Result) -> PlacedResult:
+        """A result that can be stored; InvalidRegion, or InvalidArgument with the field, when it cannot."""
+        region_id = await self._catalog.region_id(result.region, result.job_type)
         check_result(result)
-        placed.append(PlacedResult(result, region_id))
-    return await submit(placed)
+        return PlacedResult(result, region_id)
+
+    async def store(self, placed: list[PlacedResult]) -> list[ResultKey]:
+        """Store checked results, all or none; returns after the commit. Unavailable while the database is away."""
+        return await self._submit(placed)
 
 
-async def store_results(db: Database, catalog: Catalog, placed: Sequence[PlacedResult]) -> list[StoredResult]:
+async def store_results(db: Database, catalog: Catalog, placed: Sequence[PlacedResult]) -> list[ResultKey]:
     """Store results in one transaction; those with an id that is there already are left out of the answer."""
     try:
         return await _store_once(db, catalog, placed)
@@ -73,13 +78,13 @@ async def create_partitions(db: Database, since: datetime | None = None, until: 
     return int(await db.write.fetchval(CREATE_PARTITIONS, since=since or now, until=until or now + _AHEAD))
 
 
-async def _store_once(db: Database, catalog: Catalog, placed: Sequence[PlacedResult]) -> list[StoredResult]:
+async def _store_once(db: Database, catalog: Catalog, placed: Sequence[PlacedResult]) -> list[ResultKey]:
     results = [item.result for item in placed]
     if not catalog.knows(results):
         await catalog.learn(db.write, results)
     rows = await db.write.fetch(STORE_RESULTS, **_columns(catalog, placed))
     addresses = {catalog.orchestrator_id(result): result.orchestrator.lower() for result in results}
-    return [StoredResult(addresses[row.orchestrator_id], row.recorded_at, row.id) for row in rows]
+    return [ResultKey(addresses[row.orchestrator_id], row.recorded_at, row.id) for row in rows]
 
 
 def _columns(catalog: Catalog, placed: Sequence[PlacedResult]) -> dict[str, Sequence[Any]]:
@@ -91,5 +96,10 @@ def _columns(catalog: Catalog, placed: Sequence[PlacedResult]) -> dict[str, Sequ
         "orchestrator_id": [catalog.orchestrator_id(result) for result in results],
         "region_id": [item.region_id for item in placed],
         "model_id": [catalog.model_id(result) for result in results],
-        "errors": [result.error_items for result in results],
+        "errors": [_json(result.error_items) for result in results],
+        "payload": [_json(result.payload) for result in results],
     }
+
+
+def _json(value: Any) -> bytes | None:
+    return None if value is None else orjson.dumps(value)

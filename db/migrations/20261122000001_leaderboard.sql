@@ -2,8 +2,7 @@
 SET LOCAL lock_timeout = '4s';
 SET LOCAL statement_timeout = '60s';
 
-CREATE SCHEMA IF NOT EXISTS podium;
-
+-- dbmate has made the schema podium already: its own table is there.
 CREATE TYPE podium.job_type AS ENUM ('transcoding', 'ai');
 
 -- A place that tests run from, once for each kind of job that it tests.

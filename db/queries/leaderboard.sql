@@ -53,10 +53,12 @@ FROM podium.results AS r {names}
 WHERE {matching} {page:newest|oldest}
 LIMIT $15
 
--- name: result(orchestrator, recorded_at, id)
+-- name: results_by_key(orchestrators, recorded_ats, ids)
 SELECT {result_columns}
-FROM podium.results AS r {names}
-WHERE r.orchestrator_id = (SELECT id FROM podium.orchestrators WHERE address = $1) AND r.recorded_at = $2 AND r.id = $3
+FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) WITH ORDINALITY AS k (address, recorded_at, id, position)
+JOIN podium.orchestrators AS a ON a.address = k.address
+JOIN podium.results AS r ON r.orchestrator_id = a.id AND r.recorded_at = k.recorded_at AND r.id = k.id {names}
+ORDER BY k.position
 
 -- name: count_results(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm)
 SELECT count(*) FROM podium.results AS r WHERE {matching}

@@ -1,0 +1,184 @@
+"""The application: doors, resolvers and loops, put together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette_compress import CompressMiddleware
+
+from compat_rest.leaderboard import LeaderboardApi
+from db.pool import Database, Pool, PoolOptions
+from db.statements import STATEMENTS
+from gateway import pages
+from gateway.health import health_routes
+from gateway.metrics import Metrics
+from gateway.middleware import BodyLimit, Observe
+from gateway.settings import VERSION, Settings
+from resolvers.catalog import Catalog
+from resolvers.errors import Overloaded, Unavailable, from_driver
+from resolvers.recording import PlacedResult, Recorder, ResultKey, create_partitions, store_results
+from schema.context import Backend, ServiceFacts
+from schema.http import GraphQLEndpoint
+from schema.root import GRAPHQL_SCHEMA, SDL
+from workers.batcher import Batcher
+from workers.partition_maker import make_partitions
+from workers.region_refresher import refresh_regions
+
+FIRST_REGIONS_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Connection URLs: where to write and where to read."""
+
+    write: str
+    read: str
+
+
+class Gateway:
+    """One gateway process: what its parts share, and its life."""
+
+    def __init__(self, settings: Settings, urls: Urls) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.draining = False
+        self.db = _database(settings, urls)
+        self.catalog = Catalog(self.db, settings.regions_cache_timeout.total_seconds())
+        self.results: Batcher[PlacedResult, ResultKey] = Batcher(
+            self._store_results,
+            is_away=lambda error: isinstance(error, Unavailable),
+            is_full=lambda: Overloaded("too many results are waiting to be stored"),
+        )
+        self.recorder = Recorder(self.catalog, self.results.submit)
+        self._regions_known = asyncio.Event()
+        self._watch()
+
+    def application(self) -> Starlette:
+        """The ASGI application."""
+        application = Starlette(
+            routes=[
+                *pages.routes(),
+                *health_routes(self.metrics, self.catalog_answers, lambda: self.draining),
+                Route("/graphql", self._graphql_endpoint()),
+                Route("/schema.graphql", _sdl),
+                *self._leaderboard_api().routes(),
+            ],
+            middleware=[
+                Middleware(Observe, metrics=self.metrics),
+                Middleware(BodyLimit, max_bytes=self.settings.max_body_bytes),
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=self.settings.cors_origins,
+                    allow_methods=["GET", "HEAD", "POST"],
+                    allow_headers=["*"],
+                    expose_headers=["X-Request-Id", "Retry-After"],
+                ),
+                Middleware(CompressMiddleware),
+            ],
+            lifespan=self._lifespan,
+        )
+        application.router.redirect_slashes = False
+        return application
+
+    async def catalog_answers(self) -> None:
+        """Fail unless the database answers a small question."""
+        await self.db.read.fetch(STATEMENTS["leaderboard.regions"])
+
+    @asynccontextmanager
+    async def _lifespan(self, application: Starlette) -> AsyncIterator[None]:
+        await self.db.open()
+        await create_partitions(self.db)
+        writer = asyncio.create_task(self.results.run(), name="results")
+        loops = [asyncio.create_task(loop, name=name) for name, loop in self._loops().items()]
+        try:
+            if self.settings.catalyst_region_url:
+                await asyncio.wait([asyncio.create_task(self._regions_known.wait())], timeout=FIRST_REGIONS_TIMEOUT_S)
+            yield
+        finally:
+            self.results.stop()
+            await writer
+            for task in loops:
+                task.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await self.db.close()
+
+    def _loops(self) -> dict[str, Coroutine[None, None, None]]:
+        report = self.metrics.report
+        loops = {"partitions": make_partitions(partial(create_partitions, self.db), report)}
+        if url := self.settings.catalyst_region_url:
+            interval_s = self.settings.regions_cache_timeout.total_seconds()
+            loops["regions"] = refresh_regions(url, self._register_regions, report, interval_s)
+        return loops
+
+    async def _register_regions(self, names: dict[str, str]) -> None:
+        await self.catalog.register_regions(names, "transcoding")
+        self._regions_known.set()
+
+    async def _store_results(self, placed: list[PlacedResult]) -> list[ResultKey]:
+        stored = await store_results(self.db, self.catalog, placed)
+        self.metrics.report("results_stored", count=len(stored))
+        return stored
+
+    def _leaderboard_api(self) -> LeaderboardApi:
+        return LeaderboardApi(
+            db=self.db.read,
+            regions=self.catalog.regions,
+            recorder=self.recorder,
+            secrets=self.settings.secrets,
+            default_window=self.settings.start_time_window,
+            report=self.metrics.report,
+        )
+
+    def _graphql_endpoint(self) -> GraphQLEndpoint:
+        facts = ServiceFacts(
+            version=VERSION,
+            default_window=self.settings.start_time_window,
+            max_body_bytes=self.settings.max_body_bytes,
+            posting_enabled=bool(self.settings.secrets),
+        )
+        backend = Backend(
+            db=self.db.read,
+            write_db=self.db.write,
+            regions=self.catalog.regions,
+            recorder=self.recorder,
+            secrets=self.settings.secrets,
+            service=facts,
+            report=self.metrics.report,
+        )
+        return GraphQLEndpoint(
+            GRAPHQL_SCHEMA, backend, page=pages.graphiql, introspection=self.settings.shows_schema
+        )
+
+    def _watch(self) -> None:
+        watch = self.metrics.watch
+        pools = {"write": self.db.write, "read": self.db.read}
+        for name, pool in pools.items():
+            watch(f"podium_{name}_pool_connections", f"Connections of the {name} pool.", partial(_pool_state, pool))
+        watch("podium_results_waiting", "Results waiting to be stored.", lambda: self.results.waiting)
+
+
+def _database(settings: Settings, urls: Urls) -> Database:
+    options = PoolOptions(
+        size=settings.db_pool_size,
+        timeout_s=settings.read_timeout_s,
+        pooled_by_pgbouncer=settings.postgres_direct is not None,
+    )
+    write_options = replace(options, timeout_s=settings.db_timeout.total_seconds())
+    write = Pool(urls.write, write_options, from_driver)
+    return Database(write=write, read=Pool(urls.read, options, from_driver))
+
+
+def _pool_state(pool: Pool) -> dict[str, float]:
+    return {"busy": pool.size - pool.idle, "idle": pool.idle}
+
+
+async def _sdl(request: Request) -> Response:
+    return PlainTextResponse(SDL)

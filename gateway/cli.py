@@ -1,0 +1,103 @@
+"""The command line: `podium serve`, `migrate`, `import` and `schema`."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+
+from db.embedded import EmbeddedPostgresError
+from db.migrate import MigrationError
+from gateway.logs import configure_logs
+from gateway.settings import VERSION, Settings, SettingsError, load_settings
+from resolvers.errors import PodiumError
+
+app = typer.Typer(
+    name="podium",
+    help="A GraphQL gateway over Postgres for the performance record of decentralised video and AI networks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"podium {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def podium(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Settings come from the environment or .env: docs/configuration.md lists them."""
+
+
+@app.command(epilog="Example: podium serve --demo --port 9000")
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; HOST, else 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; PORT, else 8080.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Fill an empty database with a small demo set.")] = False,
+) -> None:
+    """Serve the graph and the old URLs; without POSTGRES, on an embedded Postgres."""
+    from gateway.serve import serve as run
+
+    settings = _settings(host=host, port=port)
+    _run(run(settings, demo=demo))
+
+
+@app.command(epilog="Example: podium migrate status")
+def migrate(
+    command: Annotated[str, typer.Argument(help="up, down (the newest one) or status.")] = "up",
+) -> None:
+    """Bring the database up to date, or show where it is."""
+    from db.migrate import migrate as run_dbmate
+    from gateway.serve import administered
+
+    commands = {"up": "migrate", "down": "rollback", "status": "status"}
+    if command not in commands:
+        _fail(f"migrate: up, down or status, not {command}")
+
+    async def run(settings: Settings) -> None:
+        async with administered(settings) as (owner, _):
+            typer.echo(await run_dbmate(owner, commands[command]))
+
+    _run(run(_settings()))
+
+
+@app.command(epilog="Example: podium schema > schema.graphql")
+def schema() -> None:
+    """Print the GraphQL schema."""
+    from schema.root import SDL
+
+    typer.echo(SDL, nl=False)
+
+
+def _settings(**given: Any) -> Settings:
+    try:
+        settings = load_settings(**given)
+    except SettingsError as error:
+        _fail(str(error))
+    configure_logs(settings.log_level, settings.log_format)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    from gateway.serve import ServeError
+
+    try:
+        uvloop.run(work)
+    except (EmbeddedPostgresError, MigrationError, ServeError, PodiumError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(message: str) -> Any:
+    typer.echo(f"podium: {message}", err=True)
+    sys.exit(1)

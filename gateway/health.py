@@ -1,0 +1,40 @@
+"""What operators ask: whether it lives, whether it is ready, and how it is doing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.metrics import Metrics
+from resolvers.errors import RETRY_AFTER_S, PodiumError
+
+READY_TIMEOUT_S = 2.0
+
+
+def health_routes(metrics: Metrics, check: Callable[[], Awaitable[object]], is_draining: Callable[[], bool]) -> list[BaseRoute]:
+    """`/livez`, `/readyz` and `/metrics`; `check` fails when the database does not answer."""
+
+    async def livez(request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def readyz(request: Request) -> Response:
+        if is_draining():
+            return _not_ready("this server is stopping")
+        try:
+            await asyncio.wait_for(check(), READY_TIMEOUT_S)
+        except (PodiumError, TimeoutError):
+            return _not_ready("the database does not answer")
+        return PlainTextResponse("ok")
+
+    async def show_metrics(request: Request) -> Response:
+        return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", show_metrics)]
+
+
+def _not_ready(reason: str) -> Response:
+    headers = {"Retry-After": str(RETRY_AFTER_S), "Cache-Control": "no-store"}
+    return JSONResponse({"error": reason}, 503, headers=headers)

@@ -1,0 +1,40 @@
+"""Structured logs: for people on a terminal, one JSON object per line elsewhere."""
+
+import logging
+import sys
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING, "ERROR": logging.ERROR}
+
+
+def configure_logs(level: str, log_format: str, stream: TextIO = sys.stderr) -> None:
+    """Set up structlog, and send what libraries log the same way."""
+    on_terminal = log_format == "console" or (log_format == "auto" and stream.isatty())
+    shared = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, *_renderers(on_terminal=on_terminal)],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_ToStructlog()], level=max(LEVELS[level], logging.WARNING), force=True)
+
+
+def _renderers(*, on_terminal: bool) -> list[Any]:
+    if on_terminal:
+        return [structlog.dev.ConsoleRenderer()]
+    render = structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value, default=str).decode())
+    return [structlog.processors.format_exc_info, render]
+
+
+class _ToStructlog(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "warning" if record.levelno <= logging.WARNING else "error"
+        getattr(structlog.get_logger(), level)(record.getMessage(), logger=record.name, exc_info=record.exc_info)

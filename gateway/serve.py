@@ -1,0 +1,103 @@
+"""`podium serve`: a database, migrations, a listening socket, and a server that drains before it stops."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from db.embedded import EmbeddedPostgres, attach
+from db.migrate import migrate
+from gateway.app import Gateway, Urls
+from gateway.settings import Settings
+
+DRAIN_TIMEOUT_S = 25
+
+log = structlog.get_logger()
+
+
+class ServeError(Exception):
+    """The gateway cannot start; the message says why and what to do."""
+
+
+async def serve(settings: Settings, *, demo: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight."""
+    listening = _listen(settings.host, settings.port)
+    async with _own_database(settings) as (owner, urls):
+        if settings.auto_migrate:
+            await migrate(owner)
+        gateway = Gateway(settings, urls)
+        config = uvicorn.Config(
+            gateway.application(),
+            loop="uvloop",
+            http="httptools",
+            ws="websockets-sansio",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            forwarded_allow_ips=settings.forwarded_allow_ips,
+            timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
+            lifespan="on",
+        )
+        await _Server(config, gateway, demo=demo).serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Turns readiness off first, so that balancers stop sending before anything closes."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, *, demo: bool) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+        self._demo = demo
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        for listening in sockets or ():
+            host, port = listening.getsockname()[:2]
+            _print_welcome(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._gateway.draining = True
+        super().handle_exit(sig, frame)
+
+
+@asynccontextmanager
+async def administered(settings: Settings) -> AsyncIterator[tuple[str, Urls]]:
+    """The owner's and the gateway's connection URLs, for commands beside a running `podium serve`."""
+    if settings.postgres:
+        yield _configured(settings)
+        return
+    async with attach(settings.podium_data_dir) as logins:
+        yield logins.owner, Urls(logins.writer, logins.reader)
+
+
+@asynccontextmanager
+async def _own_database(settings: Settings) -> AsyncIterator[tuple[str, Urls]]:
+    if settings.postgres:
+        yield _configured(settings)
+        return
+    async with EmbeddedPostgres(settings.podium_data_dir, report=log.info) as postgres:
+        yield postgres.logins.owner, Urls(postgres.logins.writer, postgres.logins.reader)
+
+
+def _configured(settings: Settings) -> tuple[str, Urls]:
+    postgres = settings.postgres or ""
+    owner = settings.postgres_owner or settings.postgres_direct or postgres
+    return owner, Urls(postgres, settings.postgres_read or postgres)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ServeError(f"cannot listen on {host}:{port} ({error.strerror}): choose another with --port") from None
+    listening.set_inheritable(True)
+    return listening
+
+
+def _print_welcome(url: str) -> None:
+    log.info("ready", graphql=f"{url}/graphql", url=url)

@@ -1,0 +1,109 @@
+"""What one GraphQL request carries to its resolvers."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from strawberry import Info
+from strawberry.dataloader import DataLoader
+
+from resolvers import leaderboard
+from resolvers.aggregation import Aggregate, Dimension, Distribution, GroupKey
+from resolvers.filters import StatFilter, Window
+from resolvers.recording import Recorder
+from resolvers.signing import verify
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """What `service` tells of this server."""
+
+    version: str
+    default_window: timedelta
+    max_body_bytes: int
+    posting_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What the graph needs from the rest of podium; the same for every request."""
+
+    db: Any
+    write_db: Any
+    regions: Callable[[], Awaitable[Sequence[Any]]]
+    recorder: Recorder
+    secrets: tuple[str, ...]
+    service: ServiceFacts
+    report: Callable[..., None]
+
+
+class AggregatesKey(NamedTuple):
+    """One orchestrator's aggregates; those of several orchestrators that ask for the same are computed at once."""
+
+    orchestrator: str
+    wanted: StatFilter
+    group_by: tuple[Dimension, ...]
+
+
+class DistributionsKey(NamedTuple):
+    """The distributions of one group; those of all groups of a question are computed at once."""
+
+    group: GroupKey
+    wanted: StatFilter
+    group_by: tuple[Dimension, ...]
+
+
+class Context:
+    """One request: its body and Authorization header, and loaders that batch what its fields ask for."""
+
+    def __init__(self, backend: Backend, body: bytes = b"", authorization: str = "") -> None:
+        self.backend = backend
+        self.db = backend.db
+        self._body = body
+        self._authorization = authorization
+        self.orchestrators: DataLoader[str, Any] = DataLoader(load_fn=self._load_orchestrators)
+        self.aggregates: DataLoader[AggregatesKey, list[Aggregate]] = DataLoader(load_fn=self._load_aggregates)
+        self.distributions: DataLoader[DistributionsKey, dict[str, Distribution | None]] = DataLoader(
+            load_fn=self._load_distributions
+        )
+
+    def require_signature(self) -> None:
+        """Raise Unauthenticated unless the request carries the signature of its body."""
+        verify(self._body, self._authorization, self.backend.secrets)
+
+    @property
+    def default_window(self) -> Window:
+        """The window of questions that name none."""
+        return Window.of_last(self.backend.service.default_window)
+
+    async def region(self, code: str, job_type: str | None) -> Any:
+        """A region by its code, for a kind of job where that is known."""
+        found = [row for row in await self.backend.regions() if row.code == code]
+        return next((row for row in found if row.job_type == job_type), found[0] if found else None)
+
+    async def _load_orchestrators(self, addresses: list[str]) -> list[Any]:
+        return await leaderboard.orchestrators_by_address(self.db, addresses)
+
+    async def _load_aggregates(self, keys: list[AggregatesKey]) -> list[list[Aggregate]]:
+        found: dict[AggregatesKey, list[Aggregate]] = {key: [] for key in keys}
+        for question in {(key.wanted, key.group_by) for key in keys}:
+            wanted, group_by = question
+            addresses = tuple(key.orchestrator for key in keys if (key.wanted, key.group_by) == question)
+            groups = await leaderboard.aggregates(self.db, replace(wanted, orchestrators=addresses), group_by)
+            for group in groups:
+                found[AggregatesKey(group.key.orchestrator or "", wanted, group_by)].append(group)
+        return [found[key] for key in keys]
+
+    async def _load_distributions(self, keys: list[DistributionsKey]) -> list[dict[str, Distribution | None]]:
+        questions = {(key.wanted, key.group_by) for key in keys}
+        found = {
+            question: await leaderboard.distributions(self.db, question[0], question[1]) for question in questions
+        }
+        return [found[key.wanted, key.group_by].get(key.group, {}) for key in keys]
+
+
+def context_of(info: Info) -> Context:
+    """The request's context, typed."""
+    context: Context = info.context
+    return context

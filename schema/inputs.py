@@ -1,0 +1,125 @@
+"""What clients ask with: filters, orders, and results to record."""
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import strawberry
+
+from resolvers import aggregation, filters
+from resolvers.filters import Window
+from resolvers.page import to_micros
+from resolvers.results import Result, result_from
+from schema.scalars import FloatRange, JobType, StringIn, TimeRange
+
+
+@strawberry.enum(description="What results can be grouped by.")
+class Dimension(Enum):
+    ORCHESTRATOR = aggregation.Dimension.ORCHESTRATOR
+    REGION = aggregation.Dimension.REGION
+    JOB_TYPE = aggregation.Dimension.JOB_TYPE
+    PIPELINE = aggregation.Dimension.PIPELINE
+    MODEL = aggregation.Dimension.MODEL
+
+
+@strawberry.enum(description="How single results are ordered, by the time they were recorded.")
+class StatOrder(Enum):
+    RECORDED_AT_DESC = strawberry.enum_value("newest", description="Newest first.")
+    RECORDED_AT_ASC = strawberry.enum_value("oldest", description="Oldest first.")
+
+
+AggregateOrder = strawberry.enum(
+    Enum(  # type: ignore[misc]  # one value per field and direction
+        "AggregateOrder",
+        {
+            f"{step.name}_{direction}": aggregation.AggregateOrder(step, direction == "DESC")
+            for step in aggregation.AggregateField
+            for direction in ("DESC", "ASC")
+        },
+    ),
+    description="How groups are ordered; those that are equal follow their keys.",
+)
+
+
+@strawberry.input(description="Which results; conditions that all hold.")
+class StatFilter:
+    orchestrator: StringIn | None = strawberry.field(default=None, description="Addresses, in any case.")
+    region: StringIn | None = strawberry.field(default=None, description="Region codes, in any case.")
+    job_type: JobType | None = strawberry.field(default=None, description="The kind of job.")
+    pipeline: StringIn | None = strawberry.field(default=None, description="Names of AI pipelines, exactly.")
+    model: StringIn | None = strawberry.field(default=None, description="Names of AI models, exactly.")
+    during: TimeRange | None = strawberry.field(default=None, description="When the result was recorded.")
+    success_rate: FloatRange | None = strawberry.field(default=None, description="As a fraction, 0 to 1.")
+    round_trip_time: FloatRange | None = strawberry.field(default=None, description="In seconds.")
+    error_code: StringIn | None = strawberry.field(default=None, description="Codes of errors that the result has.")
+    model_is_warm: bool | None = strawberry.field(default=None, description="Whether the model was loaded already.")
+
+
+def result_filter(given: StatFilter | None, default_window: Window) -> filters.StatFilter:
+    """The resolvers' form of a filter, with this window when it names none."""
+    if given is None:
+        return filters.StatFilter(window=default_window)
+    success_rate = given.success_rate or FloatRange()
+    round_trip_time = given.round_trip_time or FloatRange()
+    return filters.StatFilter(
+        window=given.during.window() if given.during else default_window,
+        job_type=given.job_type.value if given.job_type else None,
+        orchestrators=_values(given.orchestrator),
+        regions=_values(given.region),
+        pipelines=_values(given.pipeline),
+        models=_values(given.model),
+        min_success_rate=success_rate.min,
+        max_success_rate=success_rate.max,
+        min_round_trip_time=round_trip_time.min,
+        max_round_trip_time=round_trip_time.max,
+        error_codes=_values(given.error_code),
+        model_is_warm=given.model_is_warm,
+    )
+
+
+def _values(given: StringIn | None) -> tuple[str, ...] | None:
+    return None if given is None else tuple(given.in_)
+
+
+@strawberry.input(description="Why a part of a job failed.")
+class StatErrorInput:
+    error_code: str = strawberry.field(description="A short code, like `Timeout`.")
+    message: str | None = strawberry.field(default=None, description="What happened, for people.")
+    count: int = strawberry.field(default=1, description="How often it happened.")
+
+
+@strawberry.input(description="The result of one test job. It is an AI result when it names a pipeline and a model.")
+class StatInput:
+    region: str = strawberry.field(description="The exact code of a region that is known for this kind of job.")
+    orchestrator: str = strawberry.field(description="The address of the node, at most 56 characters.")
+    success_rate: float = strawberry.field(default=0.0, description="As a fraction, 0 to 1.")
+    round_trip_time: float = strawberry.field(default=0.0, description="From sending to receiving, in seconds.")
+    errors: list[StatErrorInput] | None = strawberry.field(default=None, description="What went wrong.")
+    reported_at: datetime | None = strawberry.field(default=None, description="The tester's own time of the result.")
+    seg_duration: float | None = strawberry.field(default=None, description="Mean length of a segment, in seconds.")
+    segments_sent: int | None = strawberry.field(default=None, description="Segments sent to the node.")
+    segments_received: int | None = strawberry.field(default=None, description="Renditions received from the node.")
+    upload_time: float | None = strawberry.field(default=None, description="In seconds.")
+    download_time: float | None = strawberry.field(default=None, description="In seconds.")
+    transcode_time: float | None = strawberry.field(default=None, description="In seconds.")
+    model: str | None = strawberry.field(default=None, description="The AI model.")
+    model_is_warm: bool | None = strawberry.field(default=None, description="Whether the model was loaded already.")
+    pipeline: str | None = strawberry.field(default=None, description="The AI pipeline.")
+    input_parameters: str | None = strawberry.field(default=None, description="What the model was asked, as JSON text.")
+    response_payload: str | None = strawberry.field(default=None, description="What the node answered.")
+
+
+def posted_result(given: StatInput) -> Result:
+    """The result that is meant; InvalidArgument names a field that cannot be stored."""
+    values: dict[str, Any] = {field.name: getattr(given, field.name) for field in fields(given)}  # type: ignore[arg-type]
+    values["timestamp"] = _unix_s(values.pop("reported_at"))
+    if given.errors is not None:
+        values["errors"] = [{"error_code": e.error_code, "message": e.message, "count": e.count} for e in given.errors]
+    return result_from(values)
+
+
+def _unix_s(time: datetime | None) -> int:
+    if time is None:
+        return 0
+    return to_micros(time if time.tzinfo else time.replace(tzinfo=UTC)) // 1_000_000

@@ -1,0 +1,265 @@
+"""Results, aggregates, orchestrators, regions and pipelines in the graph."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import strawberry
+from strawberry import Info
+
+from resolvers import aggregation, filters
+from resolvers.page import to_micros
+from schema.context import AggregatesKey, DistributionsKey, context_of
+from schema.inputs import Dimension, StatFilter, result_filter
+from schema.node import Node, global_id
+from schema.scalars import JobType
+
+_MAX_UNIX_S = int(datetime.max.replace(tzinfo=UTC).timestamp())
+
+
+@strawberry.type(description="A place that tests run from, for one kind of job.")
+class Region(Node):
+    code: str = strawberry.field(description="The code that results name, like `FRA`.")
+    name: str = strawberry.field(description="The name for people, like `Frankfurt`.")
+
+    @strawberry.field(description="The global id.")
+    def id(self) -> strawberry.ID:
+        return global_id("Region", self.code, _source(self).job_type)
+
+    @strawberry.field(description="The kind of job that is tested from here.")
+    def job_type(self) -> JobType:
+        return JobType(_source(self).job_type)
+
+    @classmethod
+    def is_type_of(cls, source: Any, _info: Any) -> bool:
+        """A region is a row with a code."""
+        return hasattr(source, "code")
+
+
+@strawberry.type(description="A kind of AI job, and where and with which models it was tested.")
+class Pipeline:
+    models: list[str] = strawberry.field(description="The models seen, sorted.")
+
+    @strawberry.field(description="The name, like `Text to image`.")
+    def name(self) -> str:
+        return str(_source(self).id)
+
+    @strawberry.field(description="The regions it was tested from, sorted.")
+    async def regions(self, info: Info) -> list[Region]:
+        codes: list[str] = _source(self).regions
+        return [await context_of(info).region(code, "ai") for code in codes]
+
+
+@strawberry.type(description="How the values of a group spread, in seconds.")
+class Distribution:
+    mean: float = strawberry.field(description="The arithmetic mean.")
+    min: float = strawberry.field(description="The smallest.")
+    max: float = strawberry.field(description="The largest.")
+    p50: float = strawberry.field(description="The median.")
+    p95: float = strawberry.field(description="95 % are at most this, interpolated.")
+    p99: float = strawberry.field(description="99 % are at most this, interpolated.")
+
+
+@strawberry.type(
+    description="Means, scores and counts of a group of results. What it is not grouped by is null. A cell is one "
+    "orchestrator, region, job type, pipeline and model; a group of several cells has the mean of their scores, weighted "
+    "by their samples."
+)
+class Aggregate:
+    samples: int = strawberry.field(description="How many results.")
+    success_rate: float = strawberry.field(description="The mean success rate, a fraction.")
+    score: float = strawberry.field(
+        description="0 to 1. Transcoding: success rate times round trip score. AI: 0.65 of the success rate plus 0.35 "
+        "of the round trip score, 0 without any success."
+    )
+    round_trip_score: float = strawberry.field(
+        description="0 to 1. Transcoding: 1 − e^(−segment duration / round trip time) of the means. AI: e^(ln 0.8 · mean "
+        "round trip time / median of the model's successful results), so 0.8 at the median."
+    )
+    first_at: datetime = strawberry.field(description="When the first of them was recorded.")
+    last_at: datetime = strawberry.field(description="When the last of them was recorded.")
+    key: strawberry.Private[aggregation.GroupKey]
+    wanted: strawberry.Private[filters.StatFilter]
+    group_by: strawberry.Private[tuple[aggregation.Dimension, ...]]
+
+    @strawberry.field(description="The same as `score`.", deprecation_reason="Use score.")
+    def total_score(self) -> float:
+        return self.score
+
+    @strawberry.field(description="The same as `roundTripScore`.", deprecation_reason="Use roundTripScore.")
+    def latency_score(self) -> float:
+        return self.round_trip_score
+
+    @strawberry.field(description="The node.")
+    async def orchestrator(self, info: Info) -> "Orchestrator | None":
+        address = self.key.orchestrator
+        return None if address is None else await context_of(info).orchestrators.load(address)
+
+    @strawberry.field(description="The region; for both kinds of job when it is not grouped by job type.")
+    async def region(self, info: Info) -> Region | None:
+        if self.key.region is None:
+            return None
+        region: Region = await context_of(info).region(self.key.region, self.key.job_type or self.wanted.job_type)
+        return region
+
+    @strawberry.field(description="The kind of job.")
+    def job_type(self) -> JobType | None:
+        return JobType(self.key.job_type) if self.key.job_type else None
+
+    @strawberry.field(description="The AI pipeline.")
+    def pipeline(self) -> str | None:
+        return self.key.pipeline
+
+    @strawberry.field(description="The AI model.")
+    def model(self) -> str | None:
+        return self.key.model
+
+    @strawberry.field(description="Round trip times.")
+    async def round_trip_time(self, info: Info) -> Distribution:
+        found = await self._distribution(info, "round_trip_time")
+        if found is None:  # the group's results were there a moment ago, and are gone
+            raise LookupError("a group without results")
+        return found
+
+    @strawberry.field(description="Upload times of the results that have one.")
+    async def upload_time(self, info: Info) -> Distribution | None:
+        return await Aggregate._distribution(self, info, "upload_time")
+
+    @strawberry.field(description="Download times of the results that have one.")
+    async def download_time(self, info: Info) -> Distribution | None:
+        return await self._distribution(info, "download_time")
+
+    @strawberry.field(description="Transcoding times of the results that have one.")
+    async def transcode_time(self, info: Info) -> Distribution | None:
+        return await self._distribution(info, "transcode_time")
+
+    async def _distribution(self, info: Info, name: str) -> Distribution | None:
+        key = DistributionsKey(self.key, self.wanted, self.group_by)
+        return (await context_of(info).distributions.load(key)).get(name)  # type: ignore[return-value]
+
+
+def aggregate_of(
+    group: aggregation.Aggregate, wanted: filters.StatFilter, group_by: tuple[aggregation.Dimension, ...]
+) -> Aggregate:
+    """A group as the graph shows it; it remembers its question, for fields that need a further one."""
+    return Aggregate(
+        samples=group.samples,
+        success_rate=group.success_rate,
+        score=group.score,
+        round_trip_score=group.round_trip_score,
+        first_at=group.first_at,
+        last_at=group.last_at,
+        key=group.key,
+        wanted=wanted,
+        group_by=group_by,
+    )
+
+
+@strawberry.type(description="A node of the network that jobs are sent to.")
+class Orchestrator(Node):
+    address: str = strawberry.field(description="Its address, in lower case.")
+
+    @strawberry.field(description="The global id.")
+    def id(self) -> strawberry.ID:
+        return global_id("Orchestrator", self.address)
+
+    @strawberry.field(description="When podium first heard of it.")
+    def first_seen_at(self) -> datetime:
+        time: datetime = _source(self).created_at
+        return time
+
+    @strawberry.field(description="Its scores, by region when nothing else is said, in the default window.")
+    async def aggregates(
+        self, info: Info, filter: StatFilter | None = None, group_by: list[Dimension] | None = None
+    ) -> list[Aggregate]:
+        context = context_of(info)
+        wanted = result_filter(filter, context.default_window)
+        dimensions = (aggregation.Dimension.REGION,) if group_by is None else tuple(by.value for by in group_by)
+        dimensions = (aggregation.Dimension.ORCHESTRATOR, *dimensions)
+        groups = await context.aggregates.load(AggregatesKey(self.address, wanted, dimensions))
+        return [aggregate_of(group, wanted, dimensions) for group in groups]
+
+    @classmethod
+    def is_type_of(cls, source: Any, _info: Any) -> bool:
+        """An orchestrator is a row with an address."""
+        return hasattr(source, "address")
+
+
+@strawberry.type(description="Why a part of a job failed.")
+class StatError:
+    error_code: str = strawberry.field(description="A short code, like `Timeout`.")
+    message: str | None = strawberry.field(description="What happened, for people.")
+    count: int = strawberry.field(description="How often it happened.")
+
+
+@strawberry.type(description="The result of one test job.")
+class Stat(Node):
+    success_rate: float = strawberry.field(description="As a fraction; testers may send more than 1.")
+    round_trip_time: float = strawberry.field(description="From sending to receiving, in seconds.")
+    seg_duration: float | None = strawberry.field(description="Mean length of a segment, in seconds.")
+    segments_sent: int | None = strawberry.field(description="Segments sent to the node.")
+    segments_received: int | None = strawberry.field(description="Renditions received from the node.")
+    upload_time: float | None = strawberry.field(description="In seconds.")
+    download_time: float | None = strawberry.field(description="In seconds.")
+    transcode_time: float | None = strawberry.field(description="In seconds.")
+    pipeline: str | None = strawberry.field(description="The AI pipeline.")
+    model: str | None = strawberry.field(description="The AI model.")
+    model_is_warm: bool | None = strawberry.field(description="Whether the model was loaded already.")
+    recorded_at: datetime = strawberry.field(description="When podium stored it, by the database's clock.")
+
+    @strawberry.field(description="The global id.")
+    def id(self) -> strawberry.ID:
+        row = _source(self)
+        return global_id("Stat", row.orchestrator, to_micros(row.recorded_at), row.id)
+
+    @strawberry.field(description="The node that was tested.")
+    async def orchestrator(self, info: Info) -> Orchestrator:
+        address: str = _source(self).orchestrator
+        orchestrator: Orchestrator = await context_of(info).orchestrators.load(address)
+        return orchestrator
+
+    @strawberry.field(description="Where the test ran.")
+    async def region(self, info: Info) -> Region:
+        row = _source(self)
+        region: Region = await context_of(info).region(row.region, row.job_type)
+        return region
+
+    @strawberry.field(description="The kind of job.")
+    def job_type(self) -> JobType:
+        return JobType(_source(self).job_type)
+
+    @strawberry.field(description="What went wrong; empty when nothing did.")
+    def errors(self) -> list[StatError]:
+        items = _source(self).errors or []
+        return [StatError(error_code=i["error_code"], message=i.get("message"), count=i["count"]) for i in items]
+
+    @strawberry.field(description="The tester's own time of the result; null when it sent none.")
+    def reported_at(self) -> datetime | None:
+        seconds: int = _source(self).timestamp
+        return datetime.fromtimestamp(seconds, UTC) if 0 < seconds <= _MAX_UNIX_S else None
+
+    @strawberry.field(description="What the model was asked, as the tester sent it.")
+    def input_parameters(self) -> str | None:
+        return (_source(self).payload or {}).get("input_parameters")
+
+    @strawberry.field(description="What the node answered, as the tester sent it.")
+    def response_payload(self) -> str | None:
+        return (_source(self).payload or {}).get("response_payload")
+
+    @classmethod
+    def is_type_of(cls, source: Any, _info: Any) -> bool:
+        """A result is a row with a round trip time."""
+        return hasattr(source, "round_trip_time")
+
+
+@strawberry.type(description="The best AI cell of an orchestrator: highest success rate, then lowest round trip time.")
+class TopAiScore:
+    value: float = strawberry.field(description="Its score, 0 to 1.")
+    pipeline: str = strawberry.field(description="The AI pipeline.")
+    model: str = strawberry.field(description="The AI model.")
+    orchestrator: Orchestrator = strawberry.field(description="The node.")
+    region: Region = strawberry.field(description="Where it was tested from.")
+
+
+def _source(row: Any) -> Any:
+    # Resolvers get the database's row as self: it has the columns of this type as attributes, and some more.
+    return row
