@@ -59,13 +59,13 @@ class LeaderboardApi:
             Route("/api/{path:path}", AnyMethod(not_found)),
         ]
 
-    async def aggregated_stats(self, parameters: Parameters) -> dict[str, Any]:
+    async def aggregated_stats(self, parameters: Parameters) -> dict[str | None, Any]:
         """Scores by orchestrator and region."""
         wanted = self._filter(parameters)
         if parameters.get("pipeline") and not parameters.get("model"):
             raise InvalidArgument("model required", field="model")
         groups = await leaderboard.aggregates(self.db, wanted, (Dimension.ORCHESTRATOR, Dimension.REGION))
-        answer: dict[str, Any] = {}
+        answer: dict[str | None, Any] = {}
         for group in groups:
             answer.setdefault(group.key.orchestrator, {})[group.key.region] = _scores(group, wanted.job_type)
         return answer
@@ -180,9 +180,9 @@ def _scores(group: Aggregate, job_type: JobType | None) -> dict[str, float]:
 
 
 def _job_type(given: str | None, *, is_ai: bool) -> JobType:
-    if given == "ai" or given == "transcoding":
-        return given
-    return "ai" if is_ai else "transcoding"
+    if given == "ai" or (given != "transcoding" and is_ai):
+        return "ai"
+    return "transcoding"
 
 
 def _one(value: str | None) -> tuple[str] | None:

@@ -9,6 +9,7 @@ import pwd
 import re
 import shutil
 import stat
+import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable
@@ -34,6 +35,11 @@ RESTART_PAUSES_S = (0.1, 0.2, 0.5, 1, 2)  # and then 5
 ATTACH_PATIENCE_S = 30
 SHUTDOWN = ((SIGINT, 10), (SIGQUIT, 6), (SIGKILL, 2))  # of a postmaster: fast, immediate, by force; with patience in s
 CLEARANCE = ((SIGQUIT, 1), (SIGKILL, 2))  # of what a killed postmaster left
+DROP = """
+import os, sys
+os.setgroups([]), os.setgid(int(sys.argv[2])), os.setuid(int(sys.argv[1]))
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 TRIAL = 'cd "$0" && exec "$1" -V'  # given the cluster and the program
 INITDB = ("--username=postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--data-checksums")
 LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")  # the first is for Postgres < 17 too
@@ -84,7 +90,7 @@ class EmbeddedPostgres:
         self._sockets = _socket_dir(self._cluster, self._name)
         self._report = report
         self._account = (os.geteuid(), os.getegid())
-        self._launcher = Launcher()
+        self._launcher: tuple[str, ...] = ()
         self._lock: IO[bytes] | None = None
         self._process: Process | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -153,7 +159,7 @@ class EmbeddedPostgres:
     async def _initdb(self, cluster: Path, major: str) -> None:
         options = (*INITDB, *(LOCALE if int(major) >= 17 else LOCALE[:1]))
         with self._open_log() as log:
-            code, _ = await self._launcher.run(self._bin / "initdb", "-D", cluster, *options, output=log)
+            code, _ = await _run(*self._launcher, self._bin / "initdb", "-D", cluster, *options, output=log)
         if code:
             raise self._failure("Postgres could not make its files")
         _rename(cluster, self._cluster)
@@ -174,8 +180,9 @@ class EmbeddedPostgres:
             _make_private(self._sockets, self._account)
         settings = (*SETTINGS, f"unix_socket_directories={self._sockets}", f"cluster_name={self._name}")
         options = [f"--{setting}" for setting in settings]
+        program = self._bin / "postgres"
         with self._open_log() as log:
-            process = await self._launcher.spawn(self._bin / "postgres", "-D", self._cluster, *options, output=log)
+            process = await _spawn(*self._launcher, program, "-D", self._cluster, *options, output=log)
         self._process = process
         while not await self._is_ready(process):
             if process.returncode is not None:
@@ -272,40 +279,33 @@ def _logins(sockets: Path) -> Logins:
     return Logins(url("postgres"), url("podium_owner"), url("podium_writer"), url("podium_reader"))
 
 
-@dataclass(frozen=True, slots=True)
-class Launcher:
-    """A way to start the programs of Postgres: in a session of their own, so that Ctrl-C reaches podium only."""
-
-    prefix: tuple[str, ...] = ()
-    options: dict[str, Any] | None = None
-
-    async def spawn(self, *command: str | Path, output: int | IO[bytes]) -> Process:
-        return await asyncio.create_subprocess_exec(
-            *(*self.prefix, *command),
-            **{"cwd": "/", "env": ENVIRONMENT, "stdin": DEVNULL, "stdout": output, "stderr": STDOUT},
-            **{"start_new_session": True, **(self.options or {})},
-        )
-
-    async def run(self, *command: str | Path, output: int | IO[bytes] = PIPE) -> tuple[int, str]:
-        """The exit code, and what was printed unless that went elsewhere."""
-        try:
-            process = await self.spawn(*command, output=output)
-        except OSError as error:
-            return 127, str(error)
-        try:
-            printed, _ = await process.communicate()
-        finally:
-            with suppress(ProcessLookupError):
-                process.terminate()
-            code = await process.wait()
-        return code, (printed or b"").decode(errors="replace")
+async def _spawn(*command: str | Path, output: int | IO[bytes]) -> Process:
+    """Start a program in a session of its own, so that Ctrl-C reaches podium only."""
+    return await asyncio.create_subprocess_exec(
+        *command, cwd="/", env=ENVIRONMENT, stdin=DEVNULL, stdout=output, stderr=STDOUT, start_new_session=True
+    )
 
 
-async def _choose_launcher(account: tuple[int, int], cluster: Path, program: Path) -> tuple[Launcher, str]:
+async def _run(*command: str | Path, output: int | IO[bytes] = PIPE) -> tuple[int, str]:
+    """The exit code, and what was printed unless that went elsewhere."""
+    try:
+        process = await _spawn(*command, output=output)
+    except OSError as error:
+        return 127, str(error)
+    try:
+        printed, _ = await process.communicate()
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        code = await process.wait()
+    return code, (printed or b"").decode(errors="replace")
+
+
+async def _choose_launcher(account: tuple[int, int], cluster: Path, program: Path) -> tuple[tuple[str, ...], str]:
     """The first launcher that can run the program in the cluster, and the program's major version."""
     output = ""
     for launcher in _launchers(*account):
-        code, output = await launcher.run("/bin/sh", "-c", TRIAL, cluster, program)
+        code, output = await _run(*launcher, "/bin/sh", "-c", TRIAL, cluster, program)
         if code == 0 and (version := re.search(r"\) (\d+)", output)):
             return launcher, version[1]
     raise EmbeddedPostgresError(
@@ -314,20 +314,20 @@ async def _choose_launcher(account: tuple[int, int], cluster: Path, program: Pat
     )
 
 
-def _launchers(uid: int, gid: int) -> list[Launcher]:
-    """The ways to start a program that ends with podium and is not root's, the one with the fewest rights first.
+def _launchers(uid: int, gid: int) -> list[tuple[str, ...]]:
+    """What goes before a program that shall end with podium and not be root's, the one with the fewest rights first.
 
     Where directories above the data or the programs are closed to the user, the capability DAC_READ_SEARCH takes it
     through them; access(2) heeds it only with no_setuid_fixup. Without setpriv, Postgres may outlive a killed podium.
     """
     if os.geteuid() != 0:
-        return [Launcher(("setpriv", "--pdeathsig=INT")), Launcher()]
+        return [("setpriv", "--pdeathsig=INT"), ()]
     drop = ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--pdeathsig=INT")
     passing = "-all,+dac_read_search"
     return [
-        Launcher((*drop, "--inh-caps=-all")),
-        Launcher((*drop, f"--inh-caps={passing}", f"--ambient-caps={passing}", "--securebits=+no_setuid_fixup")),
-        Launcher(options={"user": uid, "group": gid, "extra_groups": ()}),
+        (*drop, "--inh-caps=-all"),
+        (*drop, f"--inh-caps={passing}", f"--ambient-caps={passing}", "--securebits=+no_setuid_fixup"),
+        (sys.executable, "-IS", "-c", DROP, str(uid), str(gid)),  # uvloop's subprocesses know no user=
     ]
 
 
@@ -338,7 +338,7 @@ async def _account(*directories: Path) -> tuple[int, int]:
     for directory in directories:
         if directory.exists() and (owner := directory.stat()).st_uid != 0:
             return owner.st_uid, owner.st_gid
-    await Launcher().run("useradd", "--system", "--no-create-home", "podium")  # fails when there is one
+    await _run("useradd", "--system", "--no-create-home", "podium")  # fails when there is one
     for name in ("podium", "nobody"):
         with suppress(KeyError):
             return pwd.getpwnam(name)[2:4]

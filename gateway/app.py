@@ -153,9 +153,7 @@ class Gateway:
             service=facts,
             report=self.metrics.report,
         )
-        return GraphQLEndpoint(
-            GRAPHQL_SCHEMA, backend, page=pages.graphiql, introspection=self.settings.shows_schema
-        )
+        return GraphQLEndpoint(GRAPHQL_SCHEMA, backend, page=pages.graphiql, introspection=self.settings.shows_schema)
 
     def _watch(self) -> None:
         watch = self.metrics.watch

@@ -1,9 +1,7 @@
 """The command line: `podium serve`, `migrate`, `import` and `schema`."""
 
-import asyncio
 import sys
-from collections.abc import Callable, Coroutine
-from pathlib import Path
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +31,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def podium(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Settings come from the environment or .env: docs/configuration.md lists them."""
 

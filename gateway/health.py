@@ -14,7 +14,9 @@ from resolvers.errors import RETRY_AFTER_S, PodiumError
 READY_TIMEOUT_S = 2.0
 
 
-def health_routes(metrics: Metrics, check: Callable[[], Awaitable[object]], is_draining: Callable[[], bool]) -> list[BaseRoute]:
+def health_routes(
+    metrics: Metrics, check: Callable[[], Awaitable[object]], is_draining: Callable[[], bool]
+) -> list[BaseRoute]:
     """`/livez`, `/readyz` and `/metrics`; `check` fails when the database does not answer."""
 
     async def livez(request: Request) -> Response:
@@ -30,7 +32,10 @@ def health_routes(metrics: Metrics, check: Callable[[], Awaitable[object]], is_d
         return PlainTextResponse("ok")
 
     async def show_metrics(request: Request) -> Response:
-        return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(
+            generate_latest(metrics.registry),  # type: ignore[no-untyped-call]
+            headers={"Content-Type": CONTENT_TYPE_LATEST},
+        )
 
     return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", show_metrics)]
 

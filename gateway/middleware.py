@@ -43,7 +43,7 @@ class Observe:
         with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
             try:
                 await self.app(scope, receive, send_observed)
-            except Exception as error:  # noqa: BLE001  whatever it is, it must not leave
+            except Exception as error:  # whatever it is, it must not leave
                 self.metrics.report("internal_error", error=error)
                 if not status:
                     await _send_error(send_observed, Internal())

@@ -1,13 +1,12 @@
 """What a browser sees: the landing page, GraphiQL, and the static files of both."""
 
 import re
-from functools import cache
 from os import stat_result
 from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
@@ -92,12 +91,7 @@ class PageFiles(StaticFiles):
 
 
 def _page(name: str) -> Response:
-    return HTMLResponse(_text(name), headers=NEGOTIATED)
-
-
-@cache
-def _text(name: str) -> str:
-    return (STATIC / name).read_text(encoding="utf-8")
+    return FileResponse(STATIC / name, media_type="text/html", headers=NEGOTIATED)
 
 
 def _quality(accept: str, media_type: str) -> float:

@@ -1,6 +1,5 @@
 """`podium serve`: a database, migrations, a listening socket, and a server that drains before it stops."""
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

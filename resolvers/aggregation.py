@@ -78,9 +78,7 @@ class AggregateOrder(NamedTuple):
     descending: bool = True
 
 
-def group_cells(
-    cells: Sequence[Any], medians: dict[int, float], group_by: Iterable[Dimension]
-) -> list[Aggregate]:
+def group_cells(cells: Sequence[Any], medians: dict[int, float], group_by: Iterable[Dimension]) -> list[Aggregate]:
     """The groups of cells, in the order of their keys.
 
     A cell has orchestrator, region, job_type, pipeline, model, model_id, samples, first_at, last_at and the means
@@ -102,7 +100,7 @@ def aggregates_page(
     """A page of groups in an order; groups that are equal in it follow their keys."""
     ranked = sorted(((aggregate_cursor(aggregate, order), aggregate) for aggregate in aggregates), key=_position)
     if request.cursor is not None:
-        ranked = _beyond(ranked, request)
+        ranked = _beyond(ranked, request.cursor, backwards=request.backwards)
     if request.backwards:
         ranked.reverse()
     return page_of([aggregate for _, aggregate in ranked], request)
@@ -110,7 +108,7 @@ def aggregates_page(
 
 def aggregate_cursor(aggregate: Aggregate, order: Sequence[AggregateOrder]) -> list[Any]:
     """Where a group stands in an order: values that rise along it, then its key."""
-    values = [_number(getattr(aggregate, step.field)) * (-1 if step.descending else 1) for step in order]
+    values = [_rising(getattr(aggregate, step.field), descending=step.descending) for step in order]
     return [*values, *_comparable(aggregate.key)]
 
 
@@ -145,19 +143,19 @@ def _comparable(key: GroupKey) -> tuple[str, ...]:
     return tuple(value or "" for value in key)
 
 
-def _number(value: Any) -> float:
-    return to_micros(value) if isinstance(value, datetime) else value
+def _rising(value: datetime | float, *, descending: bool) -> float:
+    number = to_micros(value) if isinstance(value, datetime) else value
+    return -number if descending else number
 
 
 def _position(ranked: tuple[list[Any], Aggregate]) -> list[Any]:
     return ranked[0]
 
 
-def _beyond(ranked: list[tuple[list[Any], Aggregate]], request: PageRequest) -> list[tuple[list[Any], Aggregate]]:
-    cursor = request.cursor
+def _beyond(
+    ranked: list[tuple[list[Any], Aggregate]], cursor: list[Any], *, backwards: bool
+) -> list[tuple[list[Any], Aggregate]]:
     try:
-        if request.backwards:
-            return [item for item in ranked if item[0] < cursor]
-        return [item for item in ranked if item[0] > cursor]
+        return [item for item in ranked if (item[0] < cursor if backwards else item[0] > cursor)]
     except TypeError:
         raise InvalidArgument("cursor: this is no cursor of this list and order", field="cursor") from None

@@ -9,8 +9,8 @@ from db.statements import STATEMENTS
 from resolvers.aggregation import Aggregate, Dimension, Distribution, GroupKey, group_cells
 from resolvers.errors import InvalidArgument
 from resolvers.filters import StatFilter, Window
-from resolvers.recording import ResultKey
 from resolvers.page import Page, PageRequest, from_micros, page_of, to_micros
+from resolvers.recording import ResultKey
 from resolvers.scoring import ai_score
 
 RESULTS = STATEMENTS["leaderboard.results"]
@@ -82,7 +82,7 @@ async def aggregates(db: Runner, wanted: StatFilter, group_by: tuple[Dimension, 
 async def distributions(
     db: Runner, wanted: StatFilter, group_by: tuple[Dimension, ...]
 ) -> dict[GroupKey, dict[str, Distribution | None]]:
-    """The distribution of each time (`round_trip_time`, `upload_time`, ...) per group, None where nobody reported it."""
+    """The distribution of each time (`round_trip_time`, `upload_time`, ...) per group, None where none is reported."""
     rows = await db.fetch(
         DISTRIBUTIONS,
         **await wanted.parameters(db),
@@ -92,7 +92,7 @@ async def distributions(
 
 
 async def top_ai_score(db: Runner, orchestrator: str, window: Window) -> dict[str, Any] | None:
-    """An orchestrator's best AI cell: region, orchestrator, value (its score), model, pipeline; None without results."""
+    """An orchestrator's best AI cell: region, orchestrator, value (its score), model, pipeline; None without any."""
     since = window.since or datetime.min.replace(tzinfo=UTC)
     cell = await db.fetchrow(BEST_AI_CELL, orchestrator=orchestrator.lower(), since=since)
     if cell is None:

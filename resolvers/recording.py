@@ -43,9 +43,7 @@ class ResultKey(NamedTuple):
 class Recorder:
     """The way of results from both doors into the database; `submit` stores what it is given after a commit."""
 
-    def __init__(
-        self, catalog: Catalog, submit: Callable[[list[PlacedResult]], Awaitable[list[ResultKey]]]
-    ) -> None:
+    def __init__(self, catalog: Catalog, submit: Callable[[list[PlacedResult]], Awaitable[list[ResultKey]]]) -> None:
         self._catalog = catalog
         self._submit = submit
 

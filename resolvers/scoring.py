@@ -19,7 +19,7 @@ class Score(NamedTuple):
 
 
 def transcoding_score(success_rate: float, seg_duration: float, round_trip_time: float) -> Score:
-    """Real time counts: 1 − e^(−segment duration / round trip), 0 for a round trip of 0, times the success rate."""
+    """Real time counts: 1 - e^(-segment duration / round trip), 0 for a round trip of 0, times the success rate."""
     round_trip = 1 - exp(-seg_duration / round_trip_time) if round_trip_time else 0.0
     return Score(round_trip, success_rate * round_trip)
 

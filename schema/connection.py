@@ -11,7 +11,9 @@ NodeType = TypeVar("NodeType")
 
 First = Annotated[
     int | None,
-    strawberry.argument(description=f"How many from the start: at most {MAX_PAGE}, {DEFAULT_PAGE} when nothing is said."),
+    strawberry.argument(
+        description=f"How many from the start: at most {MAX_PAGE}, {DEFAULT_PAGE} when nothing is said."
+    ),
 ]
 After = Annotated[str | None, strawberry.argument(description="Only what follows this cursor.")]
 Last = Annotated[int | None, strawberry.argument(description=f"How many from the end: at most {MAX_PAGE}.")]

@@ -97,9 +97,7 @@ class Context:
 
     async def _load_distributions(self, keys: list[DistributionsKey]) -> list[dict[str, Distribution | None]]:
         questions = {(key.wanted, key.group_by) for key in keys}
-        found = {
-            question: await leaderboard.distributions(self.db, question[0], question[1]) for question in questions
-        }
+        found = {question: await leaderboard.distributions(self.db, question[0], question[1]) for question in questions}
         return [found[key.wanted, key.group_by].get(key.group, {}) for key in keys]
 
 

@@ -49,7 +49,12 @@ class GraphQLEndpoint:
     """The endpoint /graphql: POST for everything, GET for queries, and a page for browsers."""
 
     def __init__(
-        self, schema: GraphQLSchema, backend: Backend, page: Callable[[Request], Response], *, introspection: bool = True
+        self,
+        schema: GraphQLSchema,
+        backend: Backend,
+        page: Callable[[Request], Response],
+        *,
+        introspection: bool = True,
     ) -> None:
         self._schema = schema
         self._backend = backend

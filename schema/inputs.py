@@ -8,6 +8,7 @@ from typing import Any
 import strawberry
 
 from resolvers import aggregation, filters
+from resolvers.aggregation import AggregateField as _By
 from resolvers.filters import Window
 from resolvers.page import to_micros
 from resolvers.results import Result, result_from
@@ -29,17 +30,22 @@ class StatOrder(Enum):
     RECORDED_AT_ASC = strawberry.enum_value("oldest", description="Oldest first.")
 
 
-AggregateOrder = strawberry.enum(
-    Enum(  # type: ignore[misc]  # one value per field and direction
-        "AggregateOrder",
-        {
-            f"{step.name}_{direction}": aggregation.AggregateOrder(step, direction == "DESC")
-            for step in aggregation.AggregateField
-            for direction in ("DESC", "ASC")
-        },
-    ),
-    description="How groups are ordered; those that are equal follow their keys.",
-)
+@strawberry.enum(description="How groups are ordered; those that are equal follow their keys.")
+class AggregateOrder(Enum):
+    SCORE_DESC = aggregation.AggregateOrder(_By.SCORE, descending=True)
+    SCORE_ASC = aggregation.AggregateOrder(_By.SCORE, descending=False)
+    ROUND_TRIP_SCORE_DESC = aggregation.AggregateOrder(_By.ROUND_TRIP_SCORE, descending=True)
+    ROUND_TRIP_SCORE_ASC = aggregation.AggregateOrder(_By.ROUND_TRIP_SCORE, descending=False)
+    SUCCESS_RATE_DESC = aggregation.AggregateOrder(_By.SUCCESS_RATE, descending=True)
+    SUCCESS_RATE_ASC = aggregation.AggregateOrder(_By.SUCCESS_RATE, descending=False)
+    ROUND_TRIP_TIME_DESC = aggregation.AggregateOrder(_By.ROUND_TRIP_TIME, descending=True)
+    ROUND_TRIP_TIME_ASC = aggregation.AggregateOrder(_By.ROUND_TRIP_TIME, descending=False)
+    SAMPLES_DESC = aggregation.AggregateOrder(_By.SAMPLES, descending=True)
+    SAMPLES_ASC = aggregation.AggregateOrder(_By.SAMPLES, descending=False)
+    FIRST_AT_DESC = aggregation.AggregateOrder(_By.FIRST_AT, descending=True)
+    FIRST_AT_ASC = aggregation.AggregateOrder(_By.FIRST_AT, descending=False)
+    LAST_AT_DESC = aggregation.AggregateOrder(_By.LAST_AT, descending=True)
+    LAST_AT_ASC = aggregation.AggregateOrder(_By.LAST_AT, descending=False)
 
 
 @strawberry.input(description="Which results; conditions that all hold.")
@@ -64,7 +70,7 @@ def result_filter(given: StatFilter | None, default_window: Window) -> filters.S
     round_trip_time = given.round_trip_time or FloatRange()
     return filters.StatFilter(
         window=given.during.window() if given.during else default_window,
-        job_type=given.job_type.value if given.job_type else None,
+        job_type=given.job_type.value if given.job_type else None,  # type: ignore[arg-type]  # its text
         orchestrators=_values(given.orchestrator),
         regions=_values(given.region),
         pipelines=_values(given.pipeline),
@@ -112,7 +118,7 @@ class StatInput:
 
 def posted_result(given: StatInput) -> Result:
     """The result that is meant; InvalidArgument names a field that cannot be stored."""
-    values: dict[str, Any] = {field.name: getattr(given, field.name) for field in fields(given)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {field.name: getattr(given, field.name) for field in fields(given)}
     values["timestamp"] = _unix_s(values.pop("reported_at"))
     if given.errors is not None:
         values["errors"] = [{"error_code": e.error_code, "message": e.message, "count": e.count} for e in given.errors]

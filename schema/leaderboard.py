@@ -61,8 +61,8 @@ class Distribution:
 
 @strawberry.type(
     description="Means, scores and counts of a group of results. What it is not grouped by is null. A cell is one "
-    "orchestrator, region, job type, pipeline and model; a group of several cells has the mean of their scores, weighted "
-    "by their samples."
+    "orchestrator, region, job type, pipeline and model; a group of several cells has the mean of their scores, "
+    "weighted by their samples."
 )
 class Aggregate:
     samples: int = strawberry.field(description="How many results.")
@@ -72,8 +72,8 @@ class Aggregate:
         "of the round trip score, 0 without any success."
     )
     round_trip_score: float = strawberry.field(
-        description="0 to 1. Transcoding: 1 − e^(−segment duration / round trip time) of the means. AI: e^(ln 0.8 · mean "
-        "round trip time / median of the model's successful results), so 0.8 at the median."
+        description="0 to 1. Transcoding: 1 - e^(-segment duration / round trip time) of the means. AI: e^(ln 0.8 * "
+        "mean round trip time / median of the model's successful results), so 0.8 at the median."
     )
     first_at: datetime = strawberry.field(description="When the first of them was recorded.")
     last_at: datetime = strawberry.field(description="When the last of them was recorded.")

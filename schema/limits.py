@@ -8,6 +8,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
 )
@@ -56,10 +57,10 @@ def _measure(
 ) -> _Size:
     depth = introspection_depth = aliases = directives = 0
     for node in selections.selections if selections else ():
-        directives += len(node.directives or ())
+        directives, inner = directives + len(node.directives or ()), _Size()
         if isinstance(node, FragmentSpreadNode):
             inner = _measure_fragment(node.name.value, fragments, measured)
-        else:
+        elif isinstance(node, FieldNode | InlineFragmentNode):
             inner = _measure(node.selection_set, fragments, measured)
         if isinstance(node, FieldNode):
             aliases += node.alias is not None
@@ -72,9 +73,7 @@ def _measure(
     return _Size(depth, introspection_depth, aliases, directives)
 
 
-def _measure_fragment(
-    name: str, fragments: dict[str, FragmentDefinitionNode], measured: dict[str, _Size]
-) -> _Size:
+def _measure_fragment(name: str, fragments: dict[str, FragmentDefinitionNode], measured: dict[str, _Size]) -> _Size:
     if name not in measured:
         measured[name] = _Size()  # a fragment that spreads itself is refused by validation
         fragment = fragments.get(name)

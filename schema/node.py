@@ -11,7 +11,9 @@ from resolvers.errors import InvalidArgument
 
 @strawberry.interface(description="An object with a global id, under which `node` finds it again.")
 class Node:
-    id: strawberry.ID = strawberry.field(description="The global id; opaque, and stable for ever.")
+    @strawberry.field(description="The global id; opaque, and stable for ever.")
+    def id(self) -> strawberry.ID:
+        raise NotImplementedError
 
 
 def global_id(type_name: str, *key: Any) -> strawberry.ID:

@@ -129,7 +129,7 @@ class Query:
         context = context_of(info)
         wanted = result_filter(filter, context.default_window)
         dimensions = tuple(dimension.value for dimension in _group_by(group_by))
-        order = [step.value for step in order_by or ()]  # type: ignore[attr-defined]
+        order = [step.value for step in order_by or ()]
         request = page_request(first, after, last, before)
         groups = await leaderboard.aggregates(context.db, wanted, dimensions)
         page = aggregation.aggregates_page(groups, order, request)

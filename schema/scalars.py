@@ -61,7 +61,9 @@ class FloatRange:
     max: float | None = strawberry.field(default=None, description="At most this.")
 
 
-@strawberry.input(description="A range of times of recording, both ends included: absolute, or the `last` hours or days.")
+@strawberry.input(
+    description="A range of times of recording, both ends included: absolute, or the `last` hours or days."
+)
 class TimeRange:
     since: datetime | None = strawberry.field(default=None, description="From this time on.")
     until: datetime | None = strawberry.field(default=None, description="Up to this time.")

@@ -9,6 +9,10 @@ from typing import Any
 import httpx
 import orjson
 import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from db.embedded import Logins
 from gateway.app import Gateway
@@ -61,14 +65,26 @@ NewDatabase = Callable[..., Awaitable[Database]]
 @asynccontextmanager
 async def serving(gateway: Gateway) -> AsyncIterator[Running]:
     """A gateway that serves inside the block."""
-    server = uvicorn.Server(uvicorn.Config(gateway.application(), port=0, log_config=None, lifespan="on"))
+    async with _listening(gateway.application()) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+        yield Running(gateway, client, url)
+
+
+@asynccontextmanager
+async def serving_answers(answer: Callable[[Request], Awaitable[Response]]) -> AsyncIterator[str]:
+    """The URL of another party's HTTP server, which answers GET / inside the block."""
+    async with _listening(Starlette(routes=[Route("/", answer)])) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _listening(application: Starlette) -> AsyncIterator[str]:
+    config = uvicorn.Config(application, port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # type: ignore[method-assign]  # pytest keeps its own handlers
     task = asyncio.create_task(server.serve())
     while not server.started:
         assert not task.done(), task.exception()
         await asyncio.sleep(0.005)
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
-        yield Running(gateway, client, url)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     await task

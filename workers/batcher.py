@@ -77,7 +77,7 @@ class Batcher(Generic[Item, Stored]):
     async def _store_batch(self, batch: list[_Group[Item, Stored]]) -> None:
         try:
             stored = await self._store([item for group in batch for item in group.items])
-        except Exception as error:  # noqa: BLE001  it reaches everyone who waits for it
+        except Exception as error:  # it reaches everyone who waits for it
             await self._fail(batch, error)
             return
         start = 0

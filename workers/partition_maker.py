@@ -15,6 +15,6 @@ async def make_partitions(create: Callable[[], Awaitable[int]], report: Callable
             if created:
                 report("partitions_created", count=created)
             await asyncio.sleep(INTERVAL_S)
-        except Exception as error:  # noqa: BLE001  a loop outlives every failure
+        except Exception as error:  # a loop outlives every failure
             report("partitions_failed", error=error)
             await asyncio.sleep(RETRY_S)

@@ -13,7 +13,7 @@ MAX_BODY_BYTES = 1 << 20
 async def refresh_regions(
     url: str, register: Callable[[dict[str, str]], Awaitable[None]], report: Callable[..., None], interval_s: float
 ) -> None:
-    """Fetch now and every `interval_s`, and hand the display names by upper-case code to `register`, until cancelled."""
+    """Fetch now and every `interval_s`, until cancelled; `register` gets the display names by upper-case code."""
     async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=True) as client:
         while True:
             await refresh_once(client, url, register, report)
@@ -30,7 +30,7 @@ async def refresh_once(
     try:
         names = region_names(await _fetch(client, url))
         await register(names)
-    except Exception as error:  # noqa: BLE001  a loop outlives every failure
+    except Exception as error:  # a loop outlives every failure
         report("regions_refresh_failed", error=error)
     else:
         report("regions_refreshed", count=len(names))

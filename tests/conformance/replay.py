@@ -12,6 +12,8 @@ import orjson
 
 from resolvers.signing import signature
 
+SUITES = {file.stem: orjson.loads(file.read_bytes()) for file in Path(__file__).parent.glob("*.json")}
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -56,10 +58,10 @@ class Comparison:
         return True
 
 
-async def replay(client: httpx.AsyncClient, suite: Path, secret: str) -> list[str]:
+async def replay(client: httpx.AsyncClient, suite: str, secret: str) -> list[str]:
     """The ids of the steps whose answers differ, each with what was answered."""
     now, differing = time.time(), []
-    for step in _filled(orjson.loads(suite.read_bytes())["steps"], now):
+    for step in _filled(SUITES[suite]["steps"], now):
         answer = await _send(client, step["request"], secret)
         if not _as_expected(step.get("expect", {}), answer):
             differing.append(f"{step['id']}: {answer.status_code} {answer.text[:300]}")

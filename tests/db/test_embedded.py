@@ -22,10 +22,11 @@ from db.embedded import EmbeddedPostgres, EmbeddedPostgresError, Logins, attach
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IS_ROOT = os.geteuid() == 0
-# An owner in a process of its own, which can be killed; with a third argument it kills itself at that event.
+# An owner in a process of its own, on the loop that uvicorn prefers; it kills itself at the event given.
 OWNER = """
 import asyncio, os, signal, sys
 from pathlib import Path
+import uvloop
 from db import embedded
 
 def report(event, **facts):
@@ -38,7 +39,7 @@ async def own():
         print(server.pid, flush=True)
         await asyncio.sleep(60)
 
-asyncio.run(own())
+uvloop.run(own())
 """
 
 
@@ -133,7 +134,7 @@ def kill(owner: subprocess.Popen[str]) -> None:
 
 
 def is_running(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return pid in psutil.pids() and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def servers_on(data_dir: Path) -> list[psutil.Process]:
