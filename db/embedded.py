@@ -192,7 +192,8 @@ class EmbeddedPostgres:
         return process
 
     async def _is_ready(self, process: Process) -> bool:
-        if _postmaster(self._cluster) != (process.pid, self._sockets, True):
+        found = _postmaster(self._cluster)
+        if found.pid != process.pid or not found.is_ready:
             return False
         async with _connection(self.logins.superuser, database="postgres"):
             return True
@@ -310,7 +311,7 @@ async def _choose_launcher(account: tuple[int, int], cluster: Path, program: Pat
             return launcher, version[1]
     raise EmbeddedPostgresError(
         f"user {account[0]} cannot run {program} in {cluster} ({' '.join(output.split())}): "
-        "install setpriv (util-linux), or move both to where that user may go"
+        "move both below directories that are open to that user, or install setpriv (util-linux)"
     )
 
 

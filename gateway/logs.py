@@ -13,7 +13,7 @@ LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING,
 def configure_logs(level: str, log_format: str, stream: TextIO = sys.stderr) -> None:
     """Set up structlog, and send what libraries log the same way."""
     on_terminal = log_format == "console" or (log_format == "auto" and stream.isatty())
-    shared = [
+    shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

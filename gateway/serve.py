@@ -11,6 +11,7 @@ import uvicorn
 from db.embedded import EmbeddedPostgres, attach
 from db.migrate import migrate
 from gateway.app import Gateway, Urls
+from gateway.demo import fill_with_demo
 from gateway.settings import Settings
 
 DRAIN_TIMEOUT_S = 25
@@ -54,6 +55,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
+        if self._demo:
+            stored = await fill_with_demo(self._gateway.db, self._gateway.catalog)
+            log.info("demo_stored", count=stored)
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
             _print_welcome(f"http://{f'[{host}]' if ':' in host else host}:{port}")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from resolvers.errors import InvalidArgument
 from resolvers.page import Page, PageRequest, page_of, to_micros
@@ -59,6 +59,23 @@ class Aggregate:
     last_at: datetime
 
 
+class Cell(Protocol):
+    """The means of one orchestrator, region, pipeline and model; times in seconds, what was left out counts as 0."""
+
+    orchestrator: str
+    region: str
+    job_type: str
+    pipeline: str | None
+    model: str | None
+    model_id: int | None
+    samples: int
+    success_rate: float
+    round_trip_time: float
+    seg_duration: float
+    first_at: datetime
+    last_at: datetime
+
+
 class AggregateField(StrEnum):
     """What groups can be ordered by."""
 
@@ -78,14 +95,12 @@ class AggregateOrder(NamedTuple):
     descending: bool = True
 
 
-def group_cells(cells: Sequence[Any], medians: dict[int, float], group_by: Iterable[Dimension]) -> list[Aggregate]:
-    """The groups of cells, in the order of their keys.
-
-    A cell has orchestrator, region, job_type, pipeline, model, model_id, samples, first_at, last_at and the means
-    success_rate, round_trip_time, seg_duration; `medians` has the median round trip by model_id.
+def group_cells(cells: Sequence[Cell], medians: dict[int, float], group_by: Iterable[Dimension]) -> list[Aggregate]:
+    """The groups of cells, in the order of their keys; `medians` has the round trip that AI cells are scored against,
+    by model_id.
     """
     wanted = [dimension in tuple(group_by) for dimension in Dimension]
-    groups: dict[GroupKey, list[Any]] = {}
+    groups: dict[GroupKey, list[Cell]] = {}
     for cell in cells:
         values = (cell.orchestrator, cell.region, cell.job_type, cell.pipeline, cell.model)
         key = GroupKey(*(value if use else None for value, use in zip(values, wanted, strict=True)))
@@ -112,7 +127,7 @@ def aggregate_cursor(aggregate: Aggregate, order: Sequence[AggregateOrder]) -> l
     return [*values, *_comparable(aggregate.key)]
 
 
-def _aggregate(key: GroupKey, cells: Sequence[Any], medians: dict[int, float]) -> Aggregate:
+def _aggregate(key: GroupKey, cells: Sequence[Cell], medians: dict[int, float]) -> Aggregate:
     samples = sum(cell.samples for cell in cells)
     scores = [_score(cell, medians) for cell in cells]
     return Aggregate(
@@ -127,13 +142,13 @@ def _aggregate(key: GroupKey, cells: Sequence[Any], medians: dict[int, float]) -
     )
 
 
-def _score(cell: Any, medians: dict[int, float]) -> Score:
+def _score(cell: Cell, medians: dict[int, float]) -> Score:
     if cell.model_id is None:
         return transcoding_score(cell.success_rate, cell.seg_duration, cell.round_trip_time)
     return ai_score(cell.success_rate, cell.round_trip_time, medians.get(cell.model_id))
 
 
-def _mean(values: Iterable[float], cells: Sequence[Any], samples: int) -> float:
+def _mean(values: Iterable[float], cells: Sequence[Cell], samples: int) -> float:
     if len(cells) == 1:
         return next(iter(values))
     return sum(value * cell.samples for value, cell in zip(values, cells, strict=True)) / samples

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from db.pool import Row, Runner
 from db.statements import STATEMENTS
-from resolvers.aggregation import Aggregate, Dimension, Distribution, GroupKey, group_cells
+from resolvers.aggregation import Aggregate, Cell, Dimension, Distribution, GroupKey, group_cells
 from resolvers.errors import InvalidArgument
 from resolvers.filters import StatFilter, Window
 from resolvers.page import Page, PageRequest, from_micros, page_of, to_micros
@@ -76,7 +76,7 @@ async def aggregates(db: Runner, wanted: StatFilter, group_by: tuple[Dimension, 
     parameters = await wanted.parameters(db)
     cells = await db.fetch(CELLS, **parameters)
     medians = await _medians(db, parameters, cells)
-    return group_cells(cells, medians, group_by)
+    return group_cells(cast(list[Cell], cells), medians, group_by)
 
 
 async def distributions(
