@@ -30,6 +30,9 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
         if settings.auto_migrate:
             await migrate(owner)
         gateway = Gateway(settings, urls)
+        if demo:
+            await gateway.db.open()
+            log.info("demo_stored", count=await fill_with_demo(gateway.db, gateway.catalog))
         config = uvicorn.Config(
             gateway.application(),
             loop="uvloop",
@@ -42,22 +45,18 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
             timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
             lifespan="on",
         )
-        await _Server(config, gateway, demo=demo).serve(sockets=[listening])
+        await _Server(config, gateway).serve(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
     """Turns readiness off first, so that balancers stop sending before anything closes."""
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway, *, demo: bool) -> None:
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
         self._gateway = gateway
-        self._demo = demo
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        if self._demo:
-            stored = await fill_with_demo(self._gateway.db, self._gateway.catalog)
-            log.info("demo_stored", count=stored)
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
             _print_welcome(f"http://{f'[{host}]' if ':' in host else host}:{port}")

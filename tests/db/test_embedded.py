@@ -170,6 +170,11 @@ async def test_the_server_is_durable_private_and_without_tcp(server: EmbeddedPos
     assert mode(data_dir / "postgres") == 0o700
 
 
+async def test_ctrl_c_in_the_terminal_does_not_reach_postgres(server: EmbeddedPostgres) -> None:
+    assert server.pid
+    assert os.getsid(server.pid) == os.getpgid(server.pid) == server.pid
+
+
 async def test_the_reader_cannot_write(server: EmbeddedPostgres) -> None:
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
         await run(server.logins.reader, "INSERT INTO podium.thing VALUES ('more')")
