@@ -45,6 +45,9 @@ schema: setup  ## write the GraphQL schema to schema/schema.graphql
 migrate: setup  ## bring the database up to date
 	@$(BIN)/podium migrate up
 
+assets:  ## build GraphiQL into gateway/static (needs Node 20 and npm; the result is in the repository)
+	@cd assets && npm ci && npm run build
+
 lock: $(VENV)/.dev  ## pin the newest allowed requirements, with hashes and without addresses
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header pyproject.toml --extra build -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml --extra build --group dev -c requirements.txt -o requirements-dev.txt
