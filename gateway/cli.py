@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 import uvloop
 
-from db.embedded import EmbeddedPostgresError
+from db.embedded_host import EmbeddedPostgresError
 from db.migrate import MigrationError
 from gateway.logs import configure_logs
 from gateway.settings import VERSION, Settings, SettingsError, load_settings

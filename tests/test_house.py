@@ -51,7 +51,10 @@ def test_nothing_names_a_registry_or_a_machine() -> None:
     found = []
     for name in TRACKED:
         file = ROOT / name
-        if file.suffix in {".py", ".md", ".txt", ".toml", ".json", ".sql", ".js", ".mjs", ".html", ""} and file.is_file():
+        if (
+            file.suffix in {".py", ".md", ".txt", ".toml", ".json", ".sql", ".js", ".mjs", ".html", ""}
+            and file.is_file()
+        ):
             text = file.read_text(errors="replace")
             found += [f"{name}: {match[0]}" for match in pattern.finditer(text) if name != "tests/test_house.py"]
     assert not found

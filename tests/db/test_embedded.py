@@ -18,7 +18,8 @@ import asyncpg
 import psutil
 import pytest
 
-from db.embedded import EmbeddedPostgres, EmbeddedPostgresError, Logins, attach
+from db.embedded import EmbeddedPostgres, Logins, attach
+from db.embedded_host import EmbeddedPostgresError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IS_ROOT = os.geteuid() == 0
@@ -27,14 +28,14 @@ OWNER = """
 import asyncio, os, signal, sys
 from pathlib import Path
 import uvloop
-from db import embedded
+from db import embedded, embedded_host
 
 def report(event, **facts):
     if event == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 
 async def own():
-    embedded.ENVIRONMENT["PATH"] = sys.argv[3] if len(sys.argv) > 3 else embedded.ENVIRONMENT["PATH"]
+    embedded_host.ENVIRONMENT["PATH"] = sys.argv[3] if len(sys.argv) > 3 else embedded_host.ENVIRONMENT["PATH"]
     async with embedded.EmbeddedPostgres(Path(sys.argv[1]), report=report) as server:
         print(server.pid, flush=True)
         await asyncio.sleep(60)

@@ -6,7 +6,10 @@ import pytest
 from db.statements import STATEMENTS, StatementError, parse
 
 ON_PODIUM = [
-    variant for name, statement in STATEMENTS.items() if not name.startswith("legacy_") for variant in statement.variants()
+    variant
+    for name, statement in STATEMENTS.items()
+    if not name.startswith("legacy_")
+    for variant in statement.variants()
 ]
 
 
