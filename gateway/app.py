@@ -68,7 +68,7 @@ class Gateway:
                 *pages.routes(),
                 *health_routes(self.metrics, self.catalog_answers, lambda: self.draining),
                 Route("/graphql", self._graphql_endpoint()),
-                Route("/schema.graphql", _sdl),
+                *([Route("/schema.graphql", _sdl)] if self.settings.shows_schema else []),
                 *self._leaderboard_api().routes(),
             ],
             middleware=[

@@ -76,12 +76,12 @@ def decode_result(body: bytes) -> Result:
     `null` counts as absent, as a body of `null` does; fields that are not known are kept in `payload`.
     """
     try:
-        fields = orjson.loads(body) or {}
+        fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidArgument(f"the body is not valid JSON: {error}") from None
-    if not isinstance(fields, dict):
+    if not isinstance(fields, dict | None):
         raise InvalidArgument("the body must be a JSON object")
-    return result_from(fields, may_hold_nul=b"\\u0000" in body)
+    return result_from(fields or {}, may_hold_nul=b"\\u0000" in body)
 
 
 def result_from(fields: Mapping[str, Any], *, may_hold_nul: bool = True) -> Result:

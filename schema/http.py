@@ -11,10 +11,12 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
     OperationType,
     execute,
     get_operation_ast,
     parse,
+    specified_rules,
     validate,
 )
 from starlette.requests import Request
@@ -60,6 +62,7 @@ class GraphQLEndpoint:
         self._backend = backend
         self._page = page
         self._hide_suggestions = not introspection
+        self._rules = specified_rules if introspection else [*specified_rules, NoSchemaIntrospectionCustomRule]
         self._prepare_cached = lru_cache(maxsize=500)(self._prepare_uncached)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,7 +131,7 @@ class GraphQLEndpoint:
         try:
             document = parse(query, max_tokens=MAX_TOKENS, no_location=False)
             errors = check_limits(document) or validate(
-                self._schema, document, max_errors=MAX_ERRORS, hide_suggestions=self._hide_suggestions
+                self._schema, document, self._rules, max_errors=MAX_ERRORS, hide_suggestions=self._hide_suggestions
             )
         except GraphQLSyntaxError as error:
             return None, [error]

@@ -8,7 +8,7 @@ from typing import Any
 import strawberry
 
 from resolvers import aggregation, filters
-from resolvers.aggregation import AggregateField as _By
+from resolvers.aggregation import AggregateField
 from resolvers.filters import Window
 from resolvers.page import to_micros
 from resolvers.results import Result, result_from
@@ -17,11 +17,11 @@ from schema.scalars import FloatRange, JobType, StringIn, TimeRange
 
 @strawberry.enum(description="What results can be grouped by.")
 class Dimension(Enum):
-    ORCHESTRATOR = aggregation.Dimension.ORCHESTRATOR
-    REGION = aggregation.Dimension.REGION
-    JOB_TYPE = aggregation.Dimension.JOB_TYPE
-    PIPELINE = aggregation.Dimension.PIPELINE
-    MODEL = aggregation.Dimension.MODEL
+    ORCHESTRATOR = strawberry.enum_value(aggregation.Dimension.ORCHESTRATOR, description="The node.")
+    REGION = strawberry.enum_value(aggregation.Dimension.REGION, description="Where the tests ran, by code.")
+    JOB_TYPE = strawberry.enum_value(aggregation.Dimension.JOB_TYPE, description="Transcoding or AI.")
+    PIPELINE = strawberry.enum_value(aggregation.Dimension.PIPELINE, description="The AI pipeline.")
+    MODEL = strawberry.enum_value(aggregation.Dimension.MODEL, description="The AI model.")
 
 
 @strawberry.enum(description="How single results are ordered, by the time they were recorded.")
@@ -30,22 +30,26 @@ class StatOrder(Enum):
     RECORDED_AT_ASC = strawberry.enum_value("oldest", description="Oldest first.")
 
 
+def _order(field: AggregateField, description: str, *, descending: bool) -> Any:
+    return strawberry.enum_value(aggregation.AggregateOrder(field, descending), description=description)
+
+
 @strawberry.enum(description="How groups are ordered; those that are equal follow their keys.")
 class AggregateOrder(Enum):
-    SCORE_DESC = aggregation.AggregateOrder(_By.SCORE, descending=True)
-    SCORE_ASC = aggregation.AggregateOrder(_By.SCORE, descending=False)
-    ROUND_TRIP_SCORE_DESC = aggregation.AggregateOrder(_By.ROUND_TRIP_SCORE, descending=True)
-    ROUND_TRIP_SCORE_ASC = aggregation.AggregateOrder(_By.ROUND_TRIP_SCORE, descending=False)
-    SUCCESS_RATE_DESC = aggregation.AggregateOrder(_By.SUCCESS_RATE, descending=True)
-    SUCCESS_RATE_ASC = aggregation.AggregateOrder(_By.SUCCESS_RATE, descending=False)
-    ROUND_TRIP_TIME_DESC = aggregation.AggregateOrder(_By.ROUND_TRIP_TIME, descending=True)
-    ROUND_TRIP_TIME_ASC = aggregation.AggregateOrder(_By.ROUND_TRIP_TIME, descending=False)
-    SAMPLES_DESC = aggregation.AggregateOrder(_By.SAMPLES, descending=True)
-    SAMPLES_ASC = aggregation.AggregateOrder(_By.SAMPLES, descending=False)
-    FIRST_AT_DESC = aggregation.AggregateOrder(_By.FIRST_AT, descending=True)
-    FIRST_AT_ASC = aggregation.AggregateOrder(_By.FIRST_AT, descending=False)
-    LAST_AT_DESC = aggregation.AggregateOrder(_By.LAST_AT, descending=True)
-    LAST_AT_ASC = aggregation.AggregateOrder(_By.LAST_AT, descending=False)
+    SCORE_DESC = _order(AggregateField.SCORE, "Highest score first.", descending=True)
+    SCORE_ASC = _order(AggregateField.SCORE, "Lowest score first.", descending=False)
+    ROUND_TRIP_SCORE_DESC = _order(AggregateField.ROUND_TRIP_SCORE, "Highest round trip score first.", descending=True)
+    ROUND_TRIP_SCORE_ASC = _order(AggregateField.ROUND_TRIP_SCORE, "Lowest round trip score first.", descending=False)
+    SUCCESS_RATE_DESC = _order(AggregateField.SUCCESS_RATE, "Highest success rate first.", descending=True)
+    SUCCESS_RATE_ASC = _order(AggregateField.SUCCESS_RATE, "Lowest success rate first.", descending=False)
+    ROUND_TRIP_TIME_DESC = _order(AggregateField.ROUND_TRIP_TIME, "Slowest mean round trip first.", descending=True)
+    ROUND_TRIP_TIME_ASC = _order(AggregateField.ROUND_TRIP_TIME, "Fastest mean round trip first.", descending=False)
+    SAMPLES_DESC = _order(AggregateField.SAMPLES, "Most results first.", descending=True)
+    SAMPLES_ASC = _order(AggregateField.SAMPLES, "Fewest results first.", descending=False)
+    FIRST_AT_DESC = _order(AggregateField.FIRST_AT, "Latest first result first.", descending=True)
+    FIRST_AT_ASC = _order(AggregateField.FIRST_AT, "Earliest first result first.", descending=False)
+    LAST_AT_DESC = _order(AggregateField.LAST_AT, "Latest last result first.", descending=True)
+    LAST_AT_ASC = _order(AggregateField.LAST_AT, "Earliest last result first.", descending=False)
 
 
 @strawberry.input(description="Which results; conditions that all hold.")

@@ -1,7 +1,7 @@
 """Results, aggregates, orchestrators, regions and pipelines in the graph."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import Info
@@ -169,7 +169,10 @@ class Orchestrator(Node):
 
     @strawberry.field(description="Its scores, by region when nothing else is said, in the default window.")
     async def aggregates(
-        self, info: Info, filter: StatFilter | None = None, group_by: list[Dimension] | None = None
+        self,
+        info: Info,
+        filter: Annotated[StatFilter | None, strawberry.argument(description="Which of its results.")] = None,
+        group_by: Annotated[list[Dimension] | None, strawberry.argument(description="What makes a group.")] = None,
     ) -> list[Aggregate]:
         context = context_of(info)
         wanted = result_filter(filter, context.default_window)
