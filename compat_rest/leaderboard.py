@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -85,8 +85,7 @@ class LeaderboardApi:
         orchestrator = parameters.get("orchestrator")
         if not orchestrator:
             raise InvalidArgument("orchestrator is a required parameter", field="orchestrator")
-        window = Window.of_last(self.default_window)
-        return await leaderboard.top_ai_score(self.db, orchestrator, window) or {}
+        return await leaderboard.top_ai_score(self.db, orchestrator, self._default_window()) or {}
 
     async def pipelines(self, parameters: Parameters) -> dict[str, Any]:
         """The pipelines with their models and regions."""
@@ -130,8 +129,11 @@ class LeaderboardApi:
     def _window(self, parameters: Parameters) -> Window:
         since, until = _time(parameters, "since"), _time(parameters, "until")
         if since is None and until is None:
-            return Window.of_last(self.default_window)
+            return self._default_window()
         return Window(since, until)
+
+    def _default_window(self) -> Window:
+        return Window(since=datetime.now(UTC) - self.default_window)
 
 
 async def not_found(request: Request) -> Response:

@@ -115,6 +115,8 @@ def aggregates_page(
     """A page of groups in an order; groups that are equal in it follow their keys."""
     ranked = sorted(((aggregate_cursor(aggregate, order), aggregate) for aggregate in aggregates), key=_position)
     if request.cursor is not None:
+        if len(request.cursor) != len(order) + len(GroupKey._fields):
+            raise _foreign_cursor()
         ranked = _beyond(ranked, request.cursor, backwards=request.backwards)
     if request.backwards:
         ranked.reverse()
@@ -173,4 +175,8 @@ def _beyond(
     try:
         return [item for item in ranked if (item[0] < cursor if backwards else item[0] > cursor)]
     except TypeError:
-        raise InvalidArgument("cursor: this is no cursor of this list and order", field="cursor") from None
+        raise _foreign_cursor() from None
+
+
+def _foreign_cursor() -> InvalidArgument:
+    return InvalidArgument("cursor: this is no cursor of this list and order", field="cursor")

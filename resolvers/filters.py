@@ -25,11 +25,6 @@ class Window:
     since: datetime | None = None
     until: datetime | None = None
 
-    @classmethod
-    def of_last(cls, length: timedelta) -> "Window":
-        """From that long ago until now and later."""
-        return cls(since=datetime.now(UTC) - length)
-
 
 @dataclass(frozen=True, slots=True)
 class StatFilter:

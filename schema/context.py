@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from strawberry import Info
@@ -60,6 +60,8 @@ class Context:
     def __init__(self, backend: Backend, body: bytes = b"", authorization: str = "") -> None:
         self.backend = backend
         self.db = backend.db
+        # One present time for the whole request, so that equal questions of its fields are recognised as equal.
+        self.now = datetime.now(UTC)
         self._body = body
         self._authorization = authorization
         self.orchestrators: DataLoader[str, Any] = DataLoader(load_fn=self._load_orchestrators)
@@ -75,7 +77,7 @@ class Context:
     @property
     def default_window(self) -> Window:
         """The window of questions that name none."""
-        return Window.of_last(self.backend.service.default_window)
+        return Window(since=self.now - self.backend.service.default_window)
 
     async def region(self, code: str, job_type: str | None) -> Any:
         """A region by its code, for a kind of job where that is known."""

@@ -1,13 +1,14 @@
 """What clients ask with: filters, orders, and results to record."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import strawberry
 
-from resolvers import aggregation, filters
+from resolvers import aggregation, filters, results
 from resolvers.aggregation import AggregateField
 from resolvers.filters import Window
 from resolvers.page import to_micros
@@ -66,15 +67,15 @@ class StatFilter:
     model_is_warm: bool | None = strawberry.field(default=None, description="Whether the model was loaded already.")
 
 
-def result_filter(given: StatFilter | None, default_window: Window) -> filters.StatFilter:
-    """The resolvers' form of a filter, with this window when it names none."""
+def result_filter(given: StatFilter | None, default_window: Window, now: datetime) -> filters.StatFilter:
+    """The resolvers' form of a filter, with this window when it names none; `now` is where `last` ends."""
     if given is None:
         return filters.StatFilter(window=default_window)
     success_rate = given.success_rate or FloatRange()
     round_trip_time = given.round_trip_time or FloatRange()
     return filters.StatFilter(
-        window=given.during.window() if given.during else default_window,
-        job_type=given.job_type.value if given.job_type else None,  # type: ignore[arg-type]  # its text
+        window=given.during.window(now) if given.during else default_window,
+        job_type=cast(results.JobType, given.job_type.value) if given.job_type else None,
         orchestrators=_values(given.orchestrator),
         regions=_values(given.region),
         pipelines=_values(given.pipeline),
@@ -86,6 +87,16 @@ def result_filter(given: StatFilter | None, default_window: Window) -> filters.S
         error_codes=_values(given.error_code),
         model_is_warm=given.model_is_warm,
     )
+
+
+def dimensions(given: Sequence[Dimension]) -> tuple[aggregation.Dimension, ...]:
+    """The resolvers' form of what is grouped by."""
+    return tuple(cast(aggregation.Dimension, dimension.value) for dimension in given)
+
+
+def order_steps(given: Sequence[AggregateOrder] | None) -> list[aggregation.AggregateOrder]:
+    """The resolvers' form of an order of groups."""
+    return [cast(aggregation.AggregateOrder, step.value) for step in given or ()]
 
 
 def _values(given: StringIn | None) -> tuple[str, ...] | None:

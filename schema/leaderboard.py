@@ -9,7 +9,7 @@ from strawberry import Info
 from resolvers import aggregation, filters
 from resolvers.page import to_micros
 from schema.context import AggregatesKey, DistributionsKey, context_of
-from schema.inputs import Dimension, StatFilter, result_filter
+from schema.inputs import Dimension, StatFilter, dimensions, result_filter
 from schema.node import Node, global_id
 from schema.scalars import JobType
 
@@ -175,11 +175,10 @@ class Orchestrator(Node):
         group_by: Annotated[list[Dimension] | None, strawberry.argument(description="What makes a group.")] = None,
     ) -> list[Aggregate]:
         context = context_of(info)
-        wanted = result_filter(filter, context.default_window)
-        dimensions = (aggregation.Dimension.REGION,) if group_by is None else tuple(by.value for by in group_by)
-        dimensions = (aggregation.Dimension.ORCHESTRATOR, *dimensions)
-        groups = await context.aggregates.load(AggregatesKey(self.address, wanted, dimensions))
-        return [aggregate_of(group, wanted, dimensions) for group in groups]
+        wanted = result_filter(filter, context.default_window, context.now)
+        grouped = dimensions([Dimension.ORCHESTRATOR, *([Dimension.REGION] if group_by is None else group_by)])
+        groups = await context.aggregates.load(AggregatesKey(self.address, wanted, grouped))
+        return [aggregate_of(group, wanted, grouped) for group in groups]
 
     @classmethod
     def is_type_of(cls, source: Any, _info: Any) -> bool:

@@ -16,7 +16,17 @@ from resolvers.page import MAX_PAGE, encode_cursor, from_micros, page_request, t
 from resolvers.recording import MAX_RESULTS, ResultKey
 from schema.connection import After, Before, Connection, First, Last, connection
 from schema.context import Context, context_of
-from schema.inputs import AggregateOrder, Dimension, StatFilter, StatInput, StatOrder, posted_result, result_filter
+from schema.inputs import (
+    AggregateOrder,
+    Dimension,
+    StatFilter,
+    StatInput,
+    StatOrder,
+    dimensions,
+    order_steps,
+    posted_result,
+    result_filter,
+)
 from schema.leaderboard import Aggregate, Orchestrator, Pipeline, Region, Stat, TopAiScore, aggregate_of
 from schema.node import Node, from_global_id
 from schema.scalars import DURATION, Duration, JobType, TimeRange
@@ -105,7 +115,7 @@ class Query:
         before: Before = None,
     ) -> Connection[Stat]:
         db = context_of(info).db
-        wanted = result_filter(filter, Window())
+        wanted = result_filter(filter, Window(), context_of(info).now)
         newest_first = order_by is StatOrder.RECORDED_AT_DESC
         request = page_request(first, after, last, before)
         page = await leaderboard.results_page(db, wanted, request, newest_first=newest_first)
@@ -127,14 +137,14 @@ class Query:
         before: Before = None,
     ) -> Connection[Aggregate]:
         context = context_of(info)
-        wanted = result_filter(filter, context.default_window)
-        dimensions = tuple(dimension.value for dimension in _group_by(group_by))
-        order = [step.value for step in order_by or ()]
+        wanted = result_filter(filter, context.default_window, context.now)
+        grouped = dimensions([Dimension.ORCHESTRATOR, Dimension.REGION] if group_by is None else group_by)
+        order = order_steps(order_by)
         request = page_request(first, after, last, before)
-        groups = await leaderboard.aggregates(context.db, wanted, dimensions)
+        groups = await leaderboard.aggregates(context.db, wanted, grouped)
         page = aggregation.aggregates_page(groups, order, request)
         return connection(
-            page.map(lambda group: aggregate_of(group, wanted, dimensions)),
+            page.map(lambda group: aggregate_of(group, wanted, grouped)),
             lambda group: encode_cursor(*aggregation.aggregate_cursor(group, order)),
             partial(_number, len(groups)),
         )
@@ -217,11 +227,7 @@ async def _stat(context: Context, address: str, micros: int, id_: int) -> Any:
 
 
 def _window(during: TimeRange | None, context: Context) -> Window:
-    return during.window() if during else context.default_window
-
-
-def _group_by(given: list[Dimension] | None) -> list[Dimension]:
-    return [Dimension.ORCHESTRATOR, Dimension.REGION] if given is None else given
+    return during.window(context.now) if during else context.default_window
 
 
 def _stat_cursor(row: Any) -> str:

@@ -69,12 +69,12 @@ class TimeRange:
     until: datetime | None = strawberry.field(default=None, description="Up to this time.")
     last: Duration | None = strawberry.field(default=None, description="From that long ago until now, like `24h`.")
 
-    def window(self) -> Window:
+    def window(self, now: datetime) -> Window:
         """The window that is meant; InvalidArgument when it is given twice."""
         if self.last is not None:
             if self.since is not None or self.until is not None:
                 raise InvalidArgument("during: last goes without since and until", field="during")
-            return Window.of_last(self.last)
+            return Window(since=now - self.last)
         return Window(_utc(self.since), _utc(self.until))
 
 

@@ -11,10 +11,16 @@ import pytest
 from db.embedded import ROLES, EmbeddedPostgres, Logins
 from db.migrate import migrate
 from gateway.app import Gateway, Urls
+from gateway.logs import configure_logs
 from gateway.settings import Settings
 from tests.harness import SECRET, Database, NewDatabase, Running, StartGateway, serving
 
 _numbers = count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_logs() -> None:
+    configure_logs("WARN", "json")
 
 
 @pytest.fixture(scope="session")

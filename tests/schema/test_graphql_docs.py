@@ -1,0 +1,73 @@
+"""Every query of the documentation, run as it is printed: it must be answered, and with something in the answer."""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+from graphql import OperationDefinitionNode, parse
+
+from tests.harness import Running
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+QUERY_OF_CURL = re.compile(r"'query=(.*?)'", re.DOTALL)
+LISTS_OF_ITEMS = ("nodes", "edges", "stats")
+RESULT = {"orchestrator": "0x0000000000000000000000000000000000000001", "region": "FRA", "success_rate": 1}
+
+
+class Example(NamedTuple):
+    """A printed operation, and the values of its variables."""
+
+    query: str
+    variables: dict[str, Any]
+
+
+def _examples_of(path: str) -> dict[str, Example]:
+    """The examples of a page by their operation's name; one that takes variables has them in the block below it."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    blocks = [(match[1], match[2]) for match in BLOCK.finditer(text)]
+    examples = {}
+    for (language, content), (_, below) in zip(blocks, [*blocks, ("", "")][1:], strict=True):
+        for query in [content] if language == "graphql" else QUERY_OF_CURL.findall(content):
+            (operation,) = parse(query).definitions
+            assert isinstance(operation, OperationDefinitionNode)
+            name = operation.name.value if operation.name else f"example {len(examples) + 1}"
+            examples[f"{path}: {name}"] = Example(query, orjson.loads(below) if operation.variable_definitions else {})
+    return examples
+
+
+EXAMPLES = _examples_of("README.md") | _examples_of("docs/graphql.md")
+
+
+@pytest.fixture
+async def recorded(running: Running) -> Running:
+    """A gateway with one result of each kind that the examples look for."""
+    ai = {"pipeline": "Text to image", "model": "stabilityai/sd-turbo"}
+    failure = {"success_rate": 0, "errors": [{"error_code": "Timeout", "count": 1}]}
+    for fields in (
+        {"seg_duration": 2, "round_trip_time": 0.5, "upload_time": 0.1, "transcode_time": 0.3},
+        {**ai, "round_trip_time": 3},
+        failure,
+    ):
+        assert (await running.post_stat(**RESULT | fields)).text == "ok"
+    return running
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+async def test_a_documented_query_finds_something(recorded: Running, name: str) -> None:
+    data = await recorded.ask(EXAMPLES[name].query, **EXAMPLES[name].variables)
+    assert data
+    assert not [field for field, answer in data.items() if _is_empty(answer)]
+
+
+def test_both_pages_have_examples() -> None:
+    assert {name.partition(":")[0] for name in EXAMPLES} == {"README.md", "docs/graphql.md"}
+    assert not [name for name in EXAMPLES if "docs/graphql.md: example" in name], "operations have names"
+
+
+def _is_empty(answer: Any) -> bool:
+    if isinstance(answer, dict):
+        return any(_is_empty(answer[name]) for name in LISTS_OF_ITEMS if name in answer)
+    return answer is None or answer == []
