@@ -23,10 +23,12 @@ class Store:
         self.batches: list[list[int]] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.called = asyncio.Event()
         self.away = False
 
     async def __call__(self, items: list[int]) -> list[int]:
         self.batches.append(items)
+        self.called.set()
         await self.gate.wait()
         if self.away:
             raise Away
@@ -57,8 +59,7 @@ async def batcher(store: Store) -> AsyncIterator[Batcher[int, int]]:
 async def test_what_arrives_meanwhile_is_stored_together(store: Store, batcher: Batcher[int, int]) -> None:
     store.gate.clear()
     submitted = [asyncio.create_task(batcher.submit([number])) for number in range(8)]
-    while not store.batches:
-        await asyncio.sleep(0)
+    await store.called.wait()
     store.gate.set()
     assert await asyncio.gather(*submitted) == [[number * 2] for number in range(8)]
     assert len(store.batches) <= 2
@@ -67,8 +68,7 @@ async def test_what_arrives_meanwhile_is_stored_together(store: Store, batcher: 
 async def test_a_batch_is_bounded_and_groups_stay_whole(store: Store, batcher: Batcher[int, int]) -> None:
     store.gate.clear()
     submitted = [asyncio.create_task(batcher.submit([number] * 4)) for number in range(6)]
-    while not store.batches:
-        await asyncio.sleep(0)
+    await store.called.wait()
     store.gate.set()
     assert await asyncio.gather(*submitted) == [[number * 2] * 4 for number in range(6)]
     assert all(len(batch) <= 10 and len(batch) % 4 == 0 for batch in store.batches)
@@ -77,8 +77,7 @@ async def test_a_batch_is_bounded_and_groups_stay_whole(store: Store, batcher: B
 async def test_one_group_that_cannot_be_stored_takes_no_other_along(store: Store, batcher: Batcher[int, int]) -> None:
     store.gate.clear()
     submitted = [asyncio.create_task(batcher.submit([number])) for number in (1, 2, -3, 4)]
-    while not store.batches:
-        await asyncio.sleep(0)
+    await store.called.wait()
     store.gate.set()
     first, second, third, fourth = await asyncio.gather(*submitted, return_exceptions=True)
     assert (first, second, fourth) == ([2], [4], [8])
@@ -95,13 +94,14 @@ async def test_everyone_hears_that_the_store_is_away(store: Store, batcher: Batc
 
 async def test_a_full_queue_refuses_at_once(store: Store, batcher: Batcher[int, int]) -> None:
     store.gate.clear()
-    waiting = [asyncio.create_task(batcher.submit([1] * 10)) for _ in range(6)]
-    while batcher.waiting < 50:
-        await asyncio.sleep(0)
+    being_stored = asyncio.create_task(batcher.submit([1]))
+    await store.called.wait()
+    waiting = [asyncio.create_task(batcher.submit([1] * 10)) for _ in range(5)]
+    await asyncio.sleep(0)
     with pytest.raises(Full):
         await batcher.submit([1])
     store.gate.set()
-    assert len(await asyncio.gather(*waiting)) == 6
+    assert len(await asyncio.gather(being_stored, *waiting)) == 6
     assert batcher.waiting == 0
 
 
@@ -109,8 +109,7 @@ async def test_a_client_that_leaves_disturbs_nobody(store: Store, batcher: Batch
     store.gate.clear()
     leaving = asyncio.create_task(batcher.submit([1]))
     staying = asyncio.create_task(batcher.submit([2]))
-    while not store.batches:
-        await asyncio.sleep(0)
+    await store.called.wait()
     leaving.cancel()
     store.gate.set()
     assert await staying == [4]
