@@ -1,7 +1,7 @@
 """The original leaderboard's /api: its parameters, its answers, through the same resolvers as the graph."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from compat_rest.endpoint import AnyMethod
 from compat_rest.errors import PLAIN_TEXT, error_response
 from resolvers import leaderboard
 from resolvers.aggregation import Aggregate, Dimension
+from resolvers.catalog import Catalog
 from resolvers.errors import InvalidArgument, PodiumError
 from resolvers.filters import StatFilter, Window, from_unix
 from resolvers.recording import Recorder
@@ -38,7 +39,7 @@ class LeaderboardApi:
     """Everything that /api needs: where to read, what to record with, and the configured keys and default window."""
 
     db: Any
-    regions: Callable[[], Awaitable[Sequence[Any]]]
+    catalog: Catalog
     recorder: Recorder
     secrets: tuple[str, ...]
     default_window: timedelta
@@ -94,7 +95,7 @@ class LeaderboardApi:
 
     async def all_regions(self, parameters: Parameters) -> dict[str, Any]:
         """Every region, in the original's order: transcoding before AI, the newest first."""
-        rows = sorted(await self.regions(), key=lambda row: (row.job_type == "ai", -row.id))
+        rows = sorted(await self.catalog.regions(), key=lambda row: (row.job_type == "ai", -row.id))
         return {"regions": [{"id": row.code, "name": row.name, "type": row.job_type} for row in rows]}
 
     async def post_stats(self, body: bytes, signature: str) -> None:

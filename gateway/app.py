@@ -130,7 +130,7 @@ class Gateway:
     def _leaderboard_api(self) -> LeaderboardApi:
         return LeaderboardApi(
             db=self.db.read,
-            regions=self.catalog.regions,
+            catalog=self.catalog,
             recorder=self.recorder,
             secrets=self.settings.secrets,
             default_window=self.settings.start_time_window,
@@ -147,7 +147,7 @@ class Gateway:
         backend = Backend(
             db=self.db.read,
             write_db=self.db.write,
-            regions=self.catalog.regions,
+            catalog=self.catalog,
             recorder=self.recorder,
             secrets=self.settings.secrets,
             service=facts,

@@ -9,6 +9,8 @@ import uvloop
 
 from db.embedded_host import EmbeddedPostgresError
 from db.migrate import MigrationError
+from gateway.bench_command import PASS_ON, bench
+from gateway.import_command import import_app
 from gateway.logs import configure_logs
 from gateway.settings import VERSION, Settings, SettingsError, load_settings
 from resolvers.errors import PodiumError
@@ -76,6 +78,11 @@ def schema() -> None:
     from schema.root import SDL
 
     typer.echo(SDL, nl=False)
+
+
+app.command(epilog="Example: podium bench --only post_stats", context_settings=PASS_ON)(bench)
+
+app.add_typer(import_app, name="import")
 
 
 def _settings(**given: Any) -> Settings:

@@ -102,4 +102,5 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _print_welcome(url: str) -> None:
-    log.info("ready", graphql=f"{url}/graphql", url=url)
+    log.info("ready", url=url)
+    print(f"GraphiQL  {url}/graphql\nOld URLs  {url}/api/aggregated_stats\nMetrics   {url}/metrics", flush=True)  # noqa: T201

@@ -40,14 +40,23 @@ class Catalog:
             await self._read_regions()
         return self._regions
 
+    async def region(self, code: str, job_type: str | None) -> Row | None:
+        """A region by its exact code, for any kind of job where none is named; None when there is none."""
+        found = self._find_region(code, job_type)
+        if found is None:
+            await self._read_regions()
+            found = self._find_region(code, job_type)
+        return found
+
     async def region_id(self, code: str, job_type: JobType) -> int:
         """The id of a region by its exact code; InvalidRegion when there is none for this kind of job."""
-        if (code, job_type) not in self._region_ids:
-            await self._read_regions()
-        try:
-            return self._region_ids[code, job_type]
-        except KeyError:
-            raise self._invalid_region(code, job_type) from None
+        found = self._region_ids.get((code, job_type))
+        if found is not None:
+            return found
+        region = await self.region(code, job_type)
+        if region is None:
+            raise self._invalid_region(code, job_type)
+        return int(region.id)
 
     async def register_regions(self, names: dict[str, str], job_type: JobType) -> None:
         """Add the regions that are not known yet, names by code; known ones are not renamed."""
@@ -100,6 +109,10 @@ class Catalog:
         self._regions = await self._db.write.fetch(REGIONS)
         self._region_ids = {(row.code, row.job_type): row.id for row in self._regions}
         self._regions_until = self._clock() + self._ttl_s
+
+    def _find_region(self, code: str, job_type: str | None) -> Row | None:
+        wanted = (row for row in self._regions if row.code == code and job_type in (None, row.job_type))
+        return next(wanted, None)
 
     def _invalid_region(self, code: str, job_type: JobType) -> InvalidRegion:
         if any(known == code for known, _ in self._region_ids):

@@ -1,6 +1,6 @@
 """What one GraphQL request carries to its resolvers."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from strawberry.dataloader import DataLoader
 
 from resolvers import leaderboard
 from resolvers.aggregation import Aggregate, Dimension, Distribution, GroupKey
+from resolvers.catalog import Catalog
 from resolvers.filters import StatFilter, Window
 from resolvers.recording import Recorder
 from resolvers.signing import verify
@@ -31,7 +32,7 @@ class Backend:
 
     db: Any
     write_db: Any
-    regions: Callable[[], Awaitable[Sequence[Any]]]
+    catalog: Catalog
     recorder: Recorder
     secrets: tuple[str, ...]
     service: ServiceFacts
@@ -81,8 +82,7 @@ class Context:
 
     async def region(self, code: str, job_type: str | None) -> Any:
         """A region by its code, for a kind of job where that is known."""
-        found = [row for row in await self.backend.regions() if row.code == code]
-        return next((row for row in found if row.job_type == job_type), found[0] if found else None)
+        return await self.backend.catalog.region(code, job_type)
 
     async def _load_orchestrators(self, addresses: list[str]) -> list[Any]:
         return await leaderboard.orchestrators_by_address(self.db, addresses)

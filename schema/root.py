@@ -60,8 +60,7 @@ class Query:
         found: Node | None = None
         match from_global_id(id):
             case "Region", [str(code), str(job_type)]:
-                region = await context.region(code, job_type)
-                found = region if region is not None and region.job_type == job_type else None
+                found = await context.region(code, job_type)
             case "Orchestrator", [str(address)]:
                 found = await context.orchestrators.load(address)
             case "Stat", [str(address), int(micros), int(id_)]:
@@ -76,7 +75,7 @@ class Query:
         info: Info,
         job_type: Annotated[JobType | None, strawberry.argument(description="Only those for this kind.")] = None,
     ) -> list[Region]:
-        rows: Any = await context_of(info).backend.regions()
+        rows: Any = await context_of(info).backend.catalog.regions()
         return [row for row in rows if job_type is None or row.job_type == job_type.value]
 
     @strawberry.field(description="The AI pipelines seen in results, by name.")
