@@ -30,7 +30,7 @@ async def migrate(url: str, command: str = "migrate") -> str:
     )
     output = (await process.communicate())[0].decode(errors="replace").strip()
     if process.returncode:
-        raise MigrationError(output)
+        raise MigrationError(output.rpartition("Error: ")[2])
     return output
 
 

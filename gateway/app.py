@@ -88,14 +88,17 @@ class Gateway:
         application.router.redirect_slashes = False
         return application
 
+    async def open(self) -> None:
+        """Connect, before the application starts; PodiumError when the database is away or not migrated."""
+        await self.db.open()
+        await create_partitions(self.db)
+
     async def catalog_answers(self) -> None:
         """Fail unless the database answers a small question."""
         await self.db.read.fetch(STATEMENTS["leaderboard.regions"])
 
     @asynccontextmanager
     async def _lifespan(self, application: Starlette) -> AsyncIterator[None]:
-        await self.db.open()
-        await create_partitions(self.db)
         writer = asyncio.create_task(self.results.run(), name="results")
         loops = [asyncio.create_task(loop, name=name) for name, loop in self._loops().items()]
         try:

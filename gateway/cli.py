@@ -99,7 +99,11 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
     try:
         uvloop.run(work)
-    except (EmbeddedPostgresError, MigrationError, ServeError, PodiumError) as error:
+    except PodiumError as error:
+        _fail(f"{error.message}: {error.hint}" if error.hint else error.message)
+    except MigrationError as error:
+        _fail(f"the database cannot be migrated ({error}): check POSTGRES, or POSTGRES_OWNER, and that its server runs")
+    except (EmbeddedPostgresError, ServeError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -13,6 +13,7 @@ from db.migrate import migrate
 from gateway.app import Gateway, Urls
 from gateway.demo import fill_with_demo
 from gateway.settings import Settings
+from resolvers.errors import NotMigrated, Unavailable
 
 DRAIN_TIMEOUT_S = 25
 
@@ -30,8 +31,8 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
         if settings.auto_migrate:
             await migrate(owner)
         gateway = Gateway(settings, urls)
+        await _open(gateway)
         if demo:
-            await gateway.db.open()
             log.info("demo_stored", count=await fill_with_demo(gateway.db, gateway.catalog))
         config = uvicorn.Config(
             gateway.application(),
@@ -46,6 +47,15 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
             lifespan="on",
         )
         await _Server(config, gateway).serve(sockets=[listening])
+
+
+async def _open(gateway: Gateway) -> None:
+    try:
+        await gateway.open()
+    except NotMigrated:
+        raise
+    except Unavailable as error:
+        raise ServeError(f"{error.message}: check POSTGRES and POSTGRES_READ, and that their servers run") from error
 
 
 class _Server(uvicorn.Server):

@@ -8,6 +8,7 @@ PodiumError                 code                  status
 ├── NotFound                NOT_FOUND             404
 ├── PayloadTooLarge         PAYLOAD_TOO_LARGE     413
 ├── Unavailable             UNAVAILABLE           503
+│   ├── NotMigrated         NOT_MIGRATED          503
 │   ├── Overloaded          OVERLOADED            503
 │   └── TimedOut            TIMED_OUT             503
 └── Internal                INTERNAL              500
@@ -96,6 +97,15 @@ class Unavailable(PodiumError):
         super().__init__(message, hint=hint or f"try again in {RETRY_AFTER_S} s")
 
 
+class NotMigrated(Unavailable):
+    """The database has not the tables of this version."""
+
+    code = "NOT_MIGRATED"
+
+    def __init__(self) -> None:
+        super().__init__("the database lacks podium's tables", hint="run `podium migrate up`")
+
+
 class Overloaded(Unavailable):
     """More work is waiting than this server takes on."""
 
@@ -117,6 +127,7 @@ class Internal(PodiumError):
 
 _UNAVAILABLE_CLASSES = ("08", "53", "57P", "25006", "F0", "58")
 _TIMED_OUT = ("57014", "55P03", "25P03")
+_NOT_MIGRATED = ("3F000", "42P01", "42703", "42883", "42704")
 _TEXT_THAT_CANNOT_BE_STORED = ("22021", "22P05")
 
 
@@ -138,6 +149,8 @@ def _from_sqlstate(sqlstate: str, error: Exception) -> Exception:
         return TimedOut("the database took too long")
     if sqlstate.startswith(_UNAVAILABLE_CLASSES):
         return Unavailable()
+    if sqlstate in _NOT_MIGRATED:
+        return NotMigrated()
     if sqlstate in _TEXT_THAT_CANNOT_BE_STORED:
         return InvalidArgument("text contains a NUL character, which cannot be stored")
     return error

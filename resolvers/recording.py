@@ -63,8 +63,7 @@ async def store_results(db: Database, catalog: Catalog, placed: Sequence[PlacedR
     try:
         return await _store_once(db, catalog, placed)
     except asyncpg.CheckViolationError:  # no partition for that time
-        times = [item.recorded_at for item in placed if item.recorded_at] or [datetime.now(UTC)]
-        await create_partitions(db, min(times), max(times))
+        await _create_partitions_of(db, [item.recorded_at or datetime.now(UTC) for item in placed])
     except asyncpg.ForeignKeyViolationError:  # what is in memory comes from another database, before a restore
         catalog.forget()
     return await _store_once(db, catalog, placed)
@@ -74,6 +73,13 @@ async def create_partitions(db: Database, since: datetime | None = None, until: 
     """Make the partitions of a time range, by default of the next two weeks; the number of those that were missing."""
     now = datetime.now(UTC)
     return int(await db.write.fetchval(CREATE_PARTITIONS, since=since or now, until=until or now + _AHEAD))
+
+
+async def _create_partitions_of(db: Database, times: Sequence[datetime]) -> None:
+    # Week by week: between the first and the last time there may be thousands of weeks without results.
+    weeks = {time.astimezone(UTC).isocalendar()[:2]: time for time in times}
+    for time in weeks.values():
+        await create_partitions(db, time, time)
 
 
 async def _store_once(db: Database, catalog: Catalog, placed: Sequence[PlacedResult]) -> list[ResultKey]:

@@ -65,6 +65,7 @@ NewDatabase = Callable[..., Awaitable[Database]]
 @asynccontextmanager
 async def serving(gateway: Gateway) -> AsyncIterator[Running]:
     """A gateway that serves inside the block."""
+    await gateway.open()
     async with _listening(gateway.application()) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
         yield Running(gateway, client, url)
 

@@ -1,0 +1,173 @@
+"""A database of the original leaderboard, read and never written: which tables it has, and their rows in batches."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from db.pool import Connection, Pool, PoolExhausted, PoolOptions, Row
+from db.statements import STATEMENTS, Statement
+
+BEGIN_READ_ONLY = STATEMENTS["legacy_leaderboard.begin_read_only"]
+LIFT_LIMITS = STATEMENTS["legacy_leaderboard.lift_limits"]
+DATABASE = STATEMENTS["legacy_leaderboard.database"]
+TABLES = STATEMENTS["legacy_leaderboard.tables"]
+REGIONS = STATEMENTS["legacy_leaderboard.regions"]
+COUNT_EVENTS = STATEMENTS["legacy_leaderboard.count_events"]
+EVENTS_PAGE = STATEMENTS["legacy_leaderboard.events"]
+COUNT_REGION_TABLE = STATEMENTS["legacy_leaderboard.count_region_table"]
+OPEN_REGION_TABLE = STATEMENTS["legacy_leaderboard.open_region_table"]
+NEXT_OF_REGION_TABLE = STATEMENTS["legacy_leaderboard.next_of_region_table"]
+
+EVENTS = "events"
+BATCH_ROWS = 1000
+BATCH_BYTES = 4 << 20
+
+# Nothing is set when a connection starts, which a pgbouncer on the way would refuse; `lift_limits` does it later.
+_OPTIONS = PoolOptions(size=1, timeout_s=86_400, application_name="podium import", pooled_by_pgbouncer=True)
+# What makes a table the original's and not somebody's who chose the same name; wider types do as well.
+_V1_COLUMNS = {
+    "job_types": {"id": "integer", "name": "character varying"},
+    "regions": {
+        "id": "integer",
+        "name": "character varying",
+        "display_name": "character varying",
+        "job_type_id": "integer",
+    },
+    EVENTS: {
+        "id": "integer",
+        "event_time": "timestamp with time zone",
+        "orchestrator": "character varying",
+        "region_id": "integer",
+        "payload": "jsonb",
+    },
+}
+_REGION_TABLE_COLUMNS = {"id": "integer", "stats": "jsonb"}
+_WIDER_TYPES = {"integer": "bigint", "character varying": "text"}
+# The tables before v1, with the names of their pieces of SQL, which have no digits.
+_REGION_TABLES = {
+    body.removeprefix("public."): piece.removeprefix("table.")
+    for piece, body in OPEN_REGION_TABLE.pieces.items()
+    if piece.startswith("table.")
+}
+
+
+class ImportFailed(Exception):
+    """The import cannot go on; the message is one line: what is wrong, and what to do."""
+
+
+class LegacyTable(NamedTuple):
+    """A table of results, with what identifies it among all tables of all servers."""
+
+    name: str
+    identity: str
+
+
+class Legacy:
+    """An open legacy database.
+
+    Rows of results have id, orchestrator, region (a code, None where there is none), payload (JSON text), recorded_at
+    (None before v1, and for a time that Python does not know) and is_copied: whether the row is among the events too.
+    """
+
+    def __init__(self, pool: Pool, tables: list[LegacyTable]) -> None:
+        self._pool = pool
+        self.tables = tables
+        self._has_events = any(table.name == EVENTS for table in tables)
+
+    async def regions(self) -> list[Row]:
+        """The regions (code, job_type, name); a database before v1 has none."""
+        if not self._has_events:
+            return []
+        async with _reading(self._pool) as connection:
+            return await connection.fetch(REGIONS)
+
+    async def count(self, table: LegacyTable, after: int) -> int:
+        """How many rows of the table have a higher id."""
+        statement = COUNT_EVENTS if table.name == EVENTS else _of_table(COUNT_REGION_TABLE, table)
+        async with _reading(self._pool) as connection:
+            return int(await connection.fetchval(statement, after=after))
+
+    def batches(self, table: LegacyTable, after: int) -> AsyncGenerator[list[Row], None]:
+        """The rows with a higher id in the order of their ids, about a thousand at a time; to be closed."""
+        return self._events(after) if table.name == EVENTS else self._region_table(table, after)
+
+    async def _events(self, after: int) -> AsyncGenerator[list[Row], None]:
+        while True:
+            async with _reading(self._pool) as connection:
+                rows = await connection.fetch(EVENTS_PAGE, after=after, rows=BATCH_ROWS, bytes=BATCH_BYTES)
+            if not rows:
+                return
+            yield rows
+            after = rows[-1].id
+
+    async def _region_table(self, table: LegacyTable, after: int) -> AsyncGenerator[list[Row], None]:
+        statement = _of_table(OPEN_REGION_TABLE, table, events="present" if self._has_events else "absent")
+        async with _reading(self._pool) as connection:
+            await connection.fetch(statement, after=after, region=table.name.upper())
+            while rows := await connection.fetch(NEXT_OF_REGION_TABLE):
+                yield rows
+
+
+@asynccontextmanager
+async def open_legacy(url: str) -> AsyncIterator[Legacy]:
+    """The legacy database at a connection URL; ImportFailed when it cannot be read or has nothing of the original."""
+    pool = Pool(url, _OPTIONS, _failure)
+    try:
+        await pool.open()
+        tables = await _tables(pool)
+        if not tables:
+            raise ImportFailed("no table of the original leaderboard is in this database: check its name in the URL")
+        yield Legacy(pool, tables)
+    finally:
+        await pool.close()
+
+
+async def _tables(pool: Pool) -> list[LegacyTable]:
+    """The tables with results, events first; tables of others that bear the same name have other columns."""
+    database = await _identity(pool)
+    async with _reading(pool) as connection:
+        rows = await connection.fetch(TABLES, names=[*_V1_COLUMNS, *_REGION_TABLES])
+    found = {row.name: LegacyTable(row.name, f"{database}/{row.name}.{row.oid}") for row in rows if _is_original(row)}
+    events = [found[EVENTS]] if found.keys() >= _V1_COLUMNS.keys() else []
+    return events + [found[name] for name in _REGION_TABLES if name in found]
+
+
+async def _identity(pool: Pool) -> str:
+    """What tells the database from others, copies of it included: taken for another one, it would be read in part."""
+    try:
+        row = await _database(pool, by="identifier")
+    except ImportFailed:  # the server does not say, or not to us
+        row = await _database(pool, by="address")
+    return f"{row.server}/{row.name}.{row.oid}"
+
+
+async def _database(pool: Pool, by: str) -> Any:
+    async with _reading(pool) as connection:
+        return await connection.fetchrow(DATABASE.pick(server=by))
+
+
+@asynccontextmanager
+async def _reading(pool: Pool) -> AsyncIterator[Connection]:
+    async with pool.transaction() as connection:
+        await connection.fetch(BEGIN_READ_ONLY)
+        await connection.fetch(LIFT_LIMITS)
+        yield connection
+
+
+def _of_table(statement: Statement, table: LegacyTable, **choices: str) -> Statement:
+    return statement.pick(table=_REGION_TABLES[table.name], **choices)
+
+
+def _is_original(row: Row) -> bool:
+    wanted = _V1_COLUMNS.get(row.name, _REGION_TABLE_COLUMNS)
+    found: dict[str, str] = row.column_types
+    return all(found.get(name) in (type_, _WIDER_TYPES.get(type_, type_)) for name, type_ in wanted.items())
+
+
+def _failure(error: Exception) -> Exception:
+    if not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError | PoolExhausted | ValueError):
+        return error
+    said = " ".join(str(error).split()) or "it does not answer"
+    return ImportFailed(f"cannot read the legacy database ({said}): check its URL, and run the import again")
