@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any, cast
 
@@ -141,6 +141,4 @@ def posted_result(given: StatInput) -> Result:
 
 
 def _unix_s(time: datetime | None) -> int:
-    if time is None:
-        return 0
-    return to_micros(time if time.tzinfo else time.replace(tzinfo=UTC)) // 1_000_000
+    return 0 if time is None else to_micros(time) // 1_000_000

@@ -1,5 +1,6 @@
 """The graph's entry points: everything that can be asked and done."""
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ from schema.inputs import (
 )
 from schema.leaderboard import Aggregate, Orchestrator, Pipeline, Region, Stat, TopAiScore, aggregate_of
 from schema.node import Node, from_global_id
-from schema.scalars import DURATION, Duration, JobType, TimeRange
+from schema.scalars import DATE_TIME, DURATION, Duration, JobType, TimeRange
 
 Filter = Annotated[StatFilter | None, strawberry.argument(description="Which results.")]
 Address = Annotated[str, strawberry.argument(description="The orchestrator's address, in any case.")]
@@ -246,7 +247,7 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     types=[Region, Orchestrator, Stat],
-    config=StrawberryConfig(scalar_map={Duration: DURATION}),
+    config=StrawberryConfig(scalar_map={Duration: DURATION, datetime: DATE_TIME}),
 )
 GRAPHQL_SCHEMA: GraphQLSchema = schema._schema  # Strawberry has no public name for it
 SDL = schema.as_str() + "\n"

@@ -44,6 +44,22 @@ DURATION = strawberry.scalar(
 )
 
 
+def parse_time(text: object) -> datetime:
+    """A time in RFC 3339; one without an offset is in UTC. ValueError for anything else."""
+    if not isinstance(text, str):
+        raise ValueError("a DateTime is a text in RFC 3339, like 2026-11-22T12:00:00Z")
+    time = datetime.fromisoformat(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
+DATE_TIME = strawberry.scalar(
+    name="DateTime",
+    description="A point in time in RFC 3339, for instance `2026-11-22T12:00:00.5Z`; answers are in UTC.",
+    serialize=datetime.isoformat,
+    parse_value=parse_time,
+)
+
+
 @strawberry.enum(description="The kind of job that a result is about.")
 class JobType(Enum):
     TRANSCODING = strawberry.enum_value("transcoding", description="Video segments, sent and received.")
@@ -75,8 +91,4 @@ class TimeRange:
             if self.since is not None or self.until is not None:
                 raise InvalidArgument("during: last goes without since and until", field="during")
             return Window(since=now - self.last)
-        return Window(_utc(self.since), _utc(self.until))
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+        return Window(self.since, self.until)
