@@ -55,7 +55,8 @@ def serve(
 
 @app.command(epilog="Example: podium migrate status")
 def migrate(
-    command: Annotated[str, typer.Argument(help="up, down (the newest one) or status.")] = "up",
+    command: Annotated[str, typer.Argument(help="up, down (undo the newest one) or status.")] = "up",
+    yes: Annotated[bool, typer.Option("--yes", help="Undo without asking.")] = False,
 ) -> None:
     """Bring the database up to date, or show where it is."""
     from db.migrate import migrate as run_dbmate
@@ -64,6 +65,8 @@ def migrate(
     commands = {"up": "migrate", "down": "rollback", "status": "status"}
     if command not in commands:
         _fail(f"migrate: up, down or status, not {command}")
+    if command == "down" and not yes:
+        typer.confirm("This undoes the newest migration, and deletes what only it could hold. Go on?", abort=True)
 
     async def run(settings: Settings) -> None:
         async with administered(settings) as (owner, _):

@@ -18,7 +18,7 @@ from db.migrate import MigrationError, migrate
 from db.pool import Database, Pool, PoolOptions
 from gateway.logs import configure_logs
 from gateway.settings import Settings, SettingsError, load_settings
-from resolvers.errors import PodiumError, Unavailable, from_driver
+from resolvers.errors import NotMigrated, PodiumError, Unavailable, from_driver
 from resolvers.leaderboard_import import Counts, Import, Refusal, Rehearsal, Summary, Target
 from resolvers.legacy_leaderboard import ImportFailed, open_legacy
 
@@ -194,11 +194,13 @@ def _json_line(refusal: Refusal) -> bytes:
 
 
 def _explain(error: Exception) -> str:
-    if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
-        return "podium's database is not migrated: run `podium migrate` first"
+    if isinstance(error, NotMigrated):
+        return f"{error.message}: {error.hint}"
+    if isinstance(error, MigrationError):
+        return f"podium's database cannot be migrated ({error}): check POSTGRES, or POSTGRES_OWNER"
     if isinstance(error, asyncpg.PostgresError | Unavailable):
         said = str(error).partition("\n")[0]
-        return f"podium's database ({said}): check POSTGRES and run the import again, it goes on where it was"
+        return f"podium's database: {said}: check POSTGRES and run the import again, it goes on where it was"
     return str(error)
 
 

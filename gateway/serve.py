@@ -1,8 +1,10 @@
 """`podium serve`: a database, migrations, a listening socket, and a server that drains before it stops."""
 
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from math import inf
+from time import monotonic
 from types import FrameType
 
 import structlog
@@ -59,11 +61,14 @@ async def _open(gateway: Gateway) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Turns readiness off first, so that balancers stop sending before anything closes."""
+    """Turns readiness off first, so that balancers stop sending before anything closes; a second signal is obeyed
+    at once.
+    """
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
         self._gateway = gateway
+        self._exit_at = inf
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -71,9 +76,22 @@ class _Server(uvicorn.Server):
             host, port = listening.getsockname()[:2]
             _print_welcome(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        with super().capture_signals():
+            yield
+            # uvicorn would raise them again, and end the process before its database.
+            self._captured_signals.clear()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._gateway.draining:
+            super().handle_exit(sig, frame)
         self._gateway.draining = True
-        super().handle_exit(sig, frame)
+        self._exit_at = monotonic() + self._gateway.settings.drain_delay.total_seconds()
+
+    async def on_tick(self, counter: int) -> bool:
+        self.should_exit = self.should_exit or monotonic() >= self._exit_at
+        return await super().on_tick(counter)
 
 
 @asynccontextmanager
@@ -91,8 +109,13 @@ async def _own_database(settings: Settings) -> AsyncIterator[tuple[str, Urls]]:
     if settings.postgres:
         yield _configured(settings)
         return
-    async with EmbeddedPostgres(settings.podium_data_dir, report=log.info) as postgres:
+    async with EmbeddedPostgres(settings.podium_data_dir, report=_report_postgres) as postgres:
         yield postgres.logins.owner, Urls(postgres.logins.writer, postgres.logins.reader)
+
+
+def _report_postgres(event: str, **facts: object) -> None:
+    level = "warning" if event in ("postgres_died", "postgres_restart_failed") else "info"
+    getattr(log, level)(event, **facts)
 
 
 def _configured(settings: Settings) -> tuple[str, Urls]:

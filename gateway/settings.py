@@ -18,14 +18,14 @@ class SettingsError(Exception):
     """A setting is wrong; the message is one line per mistake."""
 
 
-def _duration_in(default_unit: str) -> Any:
+def _duration_in(default_unit: str, *, may_be_zero: bool = False) -> Any:
     """A validator of durations such as `90s` or `24h`; a plain number has the default unit."""
 
     def parse(value: Any) -> timedelta:
         if isinstance(value, timedelta):
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", str(value).strip())
-        if match is None or not float(match[1]):
+        if match is None or not (may_be_zero or float(match[1])):
             raise ValueError(f"a positive number with an optional unit (ms, s, m, h, d), like 24{default_unit}")
         return timedelta(seconds=float(match[1]) * _UNITS_S[match[2] or default_unit])
 
@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     cors_origins: Words = ("*",)
     db_pool_size: int = Field(default=10, ge=1, le=1000)
     db_timeout: Seconds = timedelta(seconds=20)
+    drain_delay: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=0.5)
     env: Literal["development", "production"] = "development"
     forwarded_allow_ips: str = "127.0.0.1"
     host: str = "127.0.0.1"

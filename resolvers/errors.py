@@ -5,7 +5,6 @@ PodiumError                 code                  status
 ├── InvalidRegion           INVALID_REGION        400
 ├── Unauthenticated         UNAUTHENTICATED       403
 ├── PostingDisabled         POSTING_DISABLED      403
-├── NotFound                NOT_FOUND             404
 ├── PayloadTooLarge         PAYLOAD_TOO_LARGE     413
 ├── Unavailable             UNAVAILABLE           503
 │   ├── NotMigrated         NOT_MIGRATED          503
@@ -70,13 +69,6 @@ class PostingDisabled(PodiumError):
         super().__init__("posting is disabled: this server has no SECRET", hint="set SECRET and start again")
 
 
-class NotFound(PodiumError):
-    """There is nothing at this address."""
-
-    code = "NOT_FOUND"
-    status = 404
-
-
 class PayloadTooLarge(PodiumError):
     """The body is larger than this server reads."""
 
@@ -125,9 +117,10 @@ class Internal(PodiumError):
         super().__init__("internal error", hint="the log has the details under the request id")
 
 
-_UNAVAILABLE_CLASSES = ("08", "53", "57P", "25006", "F0", "58")
+# A connection that is refused counts as well: a login, a database or a parameter that the server does not know.
+_UNAVAILABLE_CLASSES = ("08", "28", "3D", "42704", "53", "57P", "25006", "F0", "58")
 _TIMED_OUT = ("57014", "55P03", "25P03")
-_NOT_MIGRATED = ("3F000", "42P01", "42703", "42883", "42704")
+_NOT_MIGRATED = ("3F000", "42P01", "42703", "42883")
 _TEXT_THAT_CANNOT_BE_STORED = ("22021", "22P05")
 
 

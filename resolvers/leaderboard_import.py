@@ -1,31 +1,27 @@
 """Brings over what a database of the original leaderboard holds; safe to interrupt, and to repeat."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import asyncpg
-import orjson
 
 from db.pool import Database, Row
 from db.statements import STATEMENTS
 from resolvers.catalog import Catalog
-from resolvers.errors import InvalidArgument, InvalidRegion, PodiumError
-from resolvers.legacy_leaderboard import EVENTS, Legacy, LegacyTable
+from resolvers.errors import InvalidArgument, PodiumError
+from resolvers.legacy_leaderboard import EVENTS, IDS_PER_TABLE, Legacy, LegacyTable, RegionIds, place, posted_at
 from resolvers.recording import PlacedResult, store_results
-from resolvers.results import Result, check_result, result_from
 
 LAST_ID = STATEMENTS["imports.last_id"]
 ADVANCE = STATEMENTS["imports.advance"]
 COUNT_STORED = STATEMENTS["imports.count_stored"]
+STORED_FROM_REGION_TABLES = STATEMENTS["imports.stored_from_region_tables"]
 
 FIRST_ID = -(2**63)
 # A row can be committed after rows with higher ids, so the last ones of the run before are read once more.
 OVERLAP = 1000
-# Imported results have negative ids: events their own, each table before v1 a range that follows from its name.
-IDS_PER_TABLE = 2**40
 
 # What is said when it is the row that is wrong, and not the database or podium.
 _ROW_ERRORS = (
@@ -34,8 +30,6 @@ _ROW_ERRORS = (
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
 )
-
-RegionIds = Mapping[tuple[str, str], int]
 
 
 class Refusal(NamedTuple):
@@ -47,13 +41,8 @@ class Refusal(NamedTuple):
     payload: str | None
 
 
-class _Sound(NamedTuple):
-    row: Row
-    placed: PlacedResult
-
-
 class Counts(NamedTuple):
-    """Of the rows that were read: those that are new here, those that are here already, those that were refused."""
+    """Of the rows that were read: those that are new here, those that came or come in another way, those refused."""
 
     read: int = 0
     imported: int = 0
@@ -76,10 +65,12 @@ class Summary:
     @property
     def total(self) -> Counts:
         """The counts of all tables."""
-        total = Counts()
-        for counts in self.tables.values():
-            total = total.plus(counts)
-        return total
+        return Counts(*map(sum, zip(Counts(), *self.tables.values(), strict=True)))
+
+
+class _Sound(NamedTuple):
+    row: Row
+    placed: PlacedResult
 
 
 class Target:
@@ -103,6 +94,23 @@ class Target:
         for region in regions:
             await self._catalog.register_regions({region.code: region.name}, region.job_type)
         return await self.region_ids()
+
+    async def stored_from_region_tables(self, placed: Sequence[PlacedResult]) -> set[int]:
+        """The ids of the events that were imported already, from a region's table, when they were no events yet."""
+        # The original copied whole seconds; hardly any other event has them.
+        placed = [item for item in placed if item.recorded_at and not item.recorded_at.microsecond]
+        if not placed:
+            return set()
+        rows = await self._db.write.fetch(
+            STORED_FROM_REGION_TABLES,
+            ids=[item.id for item in placed],
+            addresses=[item.result.orchestrator for item in placed],
+            recorded_ats=[posted_at(item.result) for item in placed],
+            region_ids=[item.region_id for item in placed],
+            round_trip_times=[item.result.round_trip_time for item in placed],
+            below_id=-IDS_PER_TABLE,
+        )
+        return {row.id for row in rows}
 
     async def store(self, placed: Sequence[PlacedResult]) -> int:
         """Store results; how many of them are new."""
@@ -169,96 +177,38 @@ class Import:
         return counts
 
     async def _take(self, table: str, rows: Sequence[Row]) -> Counts:
-        sound: list[_Sound] = []
-        counts = Counts()
-        for row in rows:
-            if row.is_copied:
-                counts = counts.plus(Counts(read=1, present=1))
-                continue
-            try:
-                sound.append(_Sound(row, place(table, row, self._regions)))
-            except PodiumError as error:
-                counts = counts.plus(self._refused(table, row, error.message))
-        return counts.plus(await self._store(table, sound))
+        own = [row for row in rows if not row.is_copied]
+        sound = [item for row in own if (item := self._place(table, row))]
+        missing = await self._without_copies(sound) if table == EVENTS else sound
+        present = len(rows) - len(own) + len(sound) - len(missing)
+        stored = await self._store(table, missing)
+        return stored.plus(Counts(len(rows), present=present, refused=len(own) - len(sound)))
+
+    def _place(self, table: str, row: Row) -> _Sound | None:
+        try:
+            return _Sound(row, place(table, row, self._regions))
+        except PodiumError as error:
+            self._refuse(table, row, error.message)
+            return None
+
+    async def _without_copies(self, sound: Sequence[_Sound]) -> list[_Sound]:
+        stored = await self._target.stored_from_region_tables([item.placed for item in sound])
+        return [item for item in sound if item.placed.id not in stored]
 
     async def _store(self, table: str, sound: Sequence[_Sound]) -> Counts:
-        """Store rows; those that the database refuses are found by halving."""
+        """Store rows, and find those that the database refuses by halving; `read` stays 0."""
         if not sound:
             return Counts()
         try:
             new = await self._target.store([item.placed for item in sound])
         except _ROW_ERRORS as error:
             if len(sound) == 1:
-                return self._refused(table, sound[0].row, f"the database refuses it: {error}")
+                self._refuse(table, sound[0].row, f"the database refuses it: {str(error).partition(chr(10))[0]}")
+                return Counts(refused=1)
         else:
-            return Counts(read=len(sound), imported=new, present=len(sound) - new)
+            return Counts(imported=new, present=len(sound) - new)
         middle = len(sound) // 2
         return (await self._store(table, sound[:middle])).plus(await self._store(table, sound[middle:]))
 
-    def _refused(self, table: str, row: Row, reason: str) -> Counts:
+    def _refuse(self, table: str, row: Row, reason: str) -> None:
         self._report("row_refused", refusal=Refusal(table, row.id, reason, row.payload))
-        return Counts(read=1, refused=1)
-
-
-def place(table: str, row: Any, regions: RegionIds) -> PlacedResult:
-    """The result in a row, as it is to be stored; InvalidArgument or InvalidRegion says why it cannot be."""
-    columns = {"region": row.region, "orchestrator": (row.orchestrator or "").lower()}
-    result = result_from(_fields(row.payload) | columns, may_hold_nul=False)
-    check_result(result)
-    _check_depth(result)
-    return PlacedResult(
-        result, _region_id(result, regions), imported_id(table, row.id), _recorded_at(table, row, result)
-    )
-
-
-def imported_id(table: str, row_id: int) -> int:
-    """The id of the result in a row, the same at every import; InvalidArgument for what no sequence counted."""
-    if not 0 < row_id < IDS_PER_TABLE:
-        raise InvalidArgument(f"id: a number from 1 to {IDS_PER_TABLE - 1}, not {row_id}", field="id")
-    block = 0 if table == EVENTS else int(table, 36)
-    return -(block * IDS_PER_TABLE + row_id)
-
-
-def _fields(payload: str | None) -> dict[str, Any]:
-    try:
-        fields = orjson.loads(payload or "null")
-    except orjson.JSONDecodeError as error:
-        raise InvalidArgument(f"payload: {error.msg}", field="payload") from None
-    if not isinstance(fields, dict):
-        raise InvalidArgument("payload: it is no JSON object", field="payload")
-    return fields
-
-
-def _check_depth(result: Result) -> None:
-    try:
-        orjson.dumps(result.payload)
-    except TypeError:
-        raise InvalidArgument("payload: it is nested too deeply", field="payload") from None
-
-
-def _region_id(result: Result, regions: RegionIds) -> int:
-    if not result.region:
-        raise InvalidRegion("invalid region: the row has none", field="region")
-    try:
-        return regions[result.region, result.job_type]
-    except KeyError:
-        reason = f"invalid region: {result.region} is not known for {result.job_type} jobs"
-        raise InvalidRegion(reason, field="region") from None
-
-
-def _recorded_at(table: str, row: Any, result: Result) -> datetime:
-    if table != EVENTS:
-        return _posted_at(result)
-    if row.recorded_at is None:
-        raise InvalidArgument("event_time: not between the years 1 and 9999", field="event_time")
-    return cast(datetime, row.recorded_at)
-
-
-def _posted_at(result: Result) -> datetime:
-    """When a result was recorded before v1: nothing but the poster's time says so."""
-    if result.timestamp <= 0:
-        raise InvalidArgument("timestamp: needed before v1, where no other time is known", field="timestamp")
-    try:
-        return datetime.fromtimestamp(result.timestamp, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise InvalidArgument("timestamp: not before the year 10000", field="timestamp") from None

@@ -1,13 +1,18 @@
-"""A database of the original leaderboard, read and never written: which tables it has, and their rows in batches."""
+"""A database of the original leaderboard, read and never written: its tables, their rows, and the result in a row."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, cast
 
 import asyncpg
+import orjson
 
 from db.pool import Connection, Pool, PoolExhausted, PoolOptions, Row
 from db.statements import STATEMENTS, Statement
+from resolvers.errors import InvalidArgument, InvalidRegion
+from resolvers.recording import PlacedResult
+from resolvers.results import Result, check_result, result_from
 
 BEGIN_READ_ONLY = STATEMENTS["legacy_leaderboard.begin_read_only"]
 LIFT_LIMITS = STATEMENTS["legacy_leaderboard.lift_limits"]
@@ -23,6 +28,8 @@ NEXT_OF_REGION_TABLE = STATEMENTS["legacy_leaderboard.next_of_region_table"]
 EVENTS = "events"
 BATCH_ROWS = 1000
 BATCH_BYTES = 4 << 20
+# Imported results have negative ids: events their own, each table before v1 a range that follows from its name.
+IDS_PER_TABLE = 2**40
 
 # Nothing is set when a connection starts, which a pgbouncer on the way would refuse; `lift_limits` does it later.
 _OPTIONS = PoolOptions(size=1, timeout_s=86_400, application_name="podium import", pooled_by_pgbouncer=True)
@@ -51,6 +58,9 @@ _REGION_TABLES = {
     for piece, body in OPEN_REGION_TABLE.pieces.items()
     if piece.startswith("table.")
 }
+
+
+RegionIds = Mapping[tuple[str, str], int]
 
 
 class ImportFailed(Exception):
@@ -124,6 +134,67 @@ async def open_legacy(url: str) -> AsyncIterator[Legacy]:
         await pool.close()
 
 
+def place(table: str, row: Any, regions: RegionIds) -> PlacedResult:
+    """The result in a row, as it is to be stored; InvalidArgument or InvalidRegion says why it cannot be."""
+    columns = {"region": row.region, "orchestrator": (row.orchestrator or "").lower()}
+    result = result_from(_fields(row.payload) | columns, may_hold_nul=False)
+    check_result(result)
+    _check_depth(result)
+    return PlacedResult(
+        result, _region_id(result, regions), imported_id(table, row.id), _recorded_at(table, row, result)
+    )
+
+
+def imported_id(table: str, row_id: int) -> int:
+    """The id of the result in a row, the same at every import; InvalidArgument for what no sequence counted."""
+    if not 0 < row_id < IDS_PER_TABLE:
+        raise InvalidArgument(f"id: a number from 1 to {IDS_PER_TABLE - 1}, not {row_id}", field="id")
+    block = 0 if table == EVENTS else int(table, 36)
+    return -(block * IDS_PER_TABLE + row_id)
+
+
+def posted_at(result: Result) -> datetime | None:
+    """The poster's time, None where there is none before the year 10000. Results of before v1 have no other."""
+    try:
+        return datetime.fromtimestamp(result.timestamp, UTC) if result.timestamp > 0 else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _fields(payload: str | None) -> dict[str, Any]:
+    try:
+        fields = orjson.loads(payload or "null")
+    except orjson.JSONDecodeError as error:
+        raise InvalidArgument(f"payload: {error.msg}", field="payload") from None
+    if not isinstance(fields, dict):
+        raise InvalidArgument("payload: it is no JSON object", field="payload")
+    return fields
+
+
+def _check_depth(result: Result) -> None:
+    try:
+        orjson.dumps(result.payload)
+    except TypeError:
+        raise InvalidArgument("payload: it is nested too deeply", field="payload") from None
+
+
+def _region_id(result: Result, regions: RegionIds) -> int:
+    if not result.region:
+        raise InvalidRegion("invalid region: the row has none", field="region")
+    try:
+        return regions[result.region, result.job_type]
+    except KeyError:
+        reason = f"invalid region: {result.region} is not known for {result.job_type} jobs"
+        raise InvalidRegion(reason, field="region") from None
+
+
+def _recorded_at(table: str, row: Any, result: Result) -> datetime:
+    name, time = ("event_time", row.recorded_at) if table == EVENTS else ("timestamp", posted_at(result))
+    if time is None:
+        raise InvalidArgument(f"{name}: the time of recording, before the year 10000", field=name)
+    return cast(datetime, time)
+
+
 async def _tables(pool: Pool) -> list[LegacyTable]:
     """The tables with results, events first; tables of others that bear the same name have other columns."""
     database = await _identity(pool)
@@ -170,4 +241,6 @@ def _failure(error: Exception) -> Exception:
     if not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError | PoolExhausted | ValueError):
         return error
     said = " ".join(str(error).split()) or "it does not answer"
-    return ImportFailed(f"cannot read the legacy database ({said}): check its URL, and run the import again")
+    denied = isinstance(error, asyncpg.InsufficientPrivilegeError)
+    advice = "let its user SELECT from all tables" if denied else "check its URL"
+    return ImportFailed(f"cannot read the legacy database ({said}): {advice}, and run the import again")

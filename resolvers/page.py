@@ -52,7 +52,9 @@ def page_request(first: int | None, after: str | None, last: int | None, before:
     if not 0 <= size <= MAX_PAGE:
         raise InvalidArgument(f"{name} must be between 0 and {MAX_PAGE}, not {size}", field=name)
     cursor = before if backwards else after
-    return PageRequest(size, None if cursor is None else decode_cursor(cursor, name), backwards)
+    return PageRequest(
+        size, None if cursor is None else decode_cursor(cursor, "before" if backwards else "after"), backwards
+    )
 
 
 def page_of(rows: Sequence[Item], request: PageRequest) -> Page[Item]:

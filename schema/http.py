@@ -78,7 +78,8 @@ class GraphQLEndpoint:
                 return self._page(request)
             operation, body = await _read(request)
         except _Refused as refused:
-            return _json({"errors": [{"message": str(refused)}]}, refused.status, JSON, refused.headers)
+            answer = {"errors": [{"message": str(refused), "extensions": {"code": "GRAPHQL_INVALID"}}]}
+            return _json(answer, refused.status, JSON, refused.headers)
         return await self._answer(request, operation, body, media_type)
 
     async def _answer(self, request: Request, operation: _Operation, body: bytes, media_type: str) -> Response:
@@ -134,6 +135,8 @@ class GraphQLEndpoint:
                 self._schema, document, self._rules, max_errors=MAX_ERRORS, hide_suggestions=self._hide_suggestions
             )
         except GraphQLSyntaxError as error:
+            if f"more than {MAX_TOKENS} tokens" in error.message:
+                error.extensions = {"code": "TOO_COMPLEX"}
             return None, [error]
         except RecursionError:
             return None, [GraphQLError("The document is nested too deeply.", extensions={"code": "TOO_COMPLEX"})]

@@ -94,7 +94,7 @@ class Aggregate:
         address = self.key.orchestrator
         return None if address is None else await context_of(info).orchestrators.load(address)
 
-    @strawberry.field(description="The region; for both kinds of job when it is not grouped by job type.")
+    @strawberry.field(description="The region; of a group that holds both kinds of job, the one for transcoding.")
     async def region(self, info: Info) -> Region | None:
         if self.key.region is None:
             return None

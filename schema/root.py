@@ -240,7 +240,8 @@ async def _number(number: int) -> int:
 
 def _refusal(index: int, error: PodiumError) -> RecordStatsError:
     field = to_camel_case(error.field) if error.field else None
-    return RecordStatsError(index=index, field=field, code=error.code, message=error.message)
+    message = error.message.replace(f"{error.field}: ", f"{field}: ", 1)
+    return RecordStatsError(index=index, field=field, code=error.code, message=message)
 
 
 schema = strawberry.Schema(

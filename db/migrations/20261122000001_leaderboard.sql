@@ -90,6 +90,8 @@ BEGIN
 END
 $$;
 
+REVOKE EXECUTE ON FUNCTION podium.create_results_partitions(timestamptz, timestamptz) FROM PUBLIC;
+
 -- How far an import has come, so that it goes on where it was interrupted.
 CREATE TABLE podium.imports (
   source text PRIMARY KEY,

@@ -1,4 +1,5 @@
--- How far the imports from other databases have come.
+-- How far the imports from other databases have come, and what they brought. Results are looked up one by one, which
+-- LIMIT makes sure of: for a whole batch, the planner would rather read all results there are.
 
 -- name: last_id(source)
 SELECT last_id FROM podium.imports WHERE source = $1
@@ -12,4 +13,20 @@ ON CONFLICT (source) DO UPDATE SET last_id = greatest(i.last_id, excluded.last_i
 -- How many of these results there are already.
 SELECT count(*) FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) AS k (address, recorded_at, id)
 JOIN podium.orchestrators AS o ON o.address = k.address
-JOIN podium.results AS r ON r.orchestrator_id = o.id AND r.recorded_at = k.recorded_at AND r.id = k.id
+CROSS JOIN LATERAL (
+  SELECT FROM podium.results AS r
+  WHERE r.orchestrator_id = o.id AND r.recorded_at = k.recorded_at AND r.id = k.id LIMIT 1
+) AS stored
+
+-- name: stored_from_region_tables(ids, addresses, recorded_ats, region_ids, round_trip_times, below_id)
+-- Which of these events were imported before, from a region's table of before v1: results that have ids below $6, and
+-- were recorded at the poster's time.
+SELECT k.id
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::integer[], $5::double precision[])
+  AS k (id, address, recorded_at, region_id, round_trip_time)
+JOIN podium.orchestrators AS o ON o.address = k.address
+CROSS JOIN LATERAL (
+  SELECT FROM podium.results AS r
+  WHERE r.orchestrator_id = o.id AND r.recorded_at = k.recorded_at AND r.id < $6
+    AND r.region_id = k.region_id AND r.round_trip_time = k.round_trip_time LIMIT 1
+) AS stored

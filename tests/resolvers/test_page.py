@@ -33,7 +33,8 @@ def test_microseconds_are_exact(time: object) -> None:
         ((1, None, 1, None), "last"),
         ((None, "WzFd", 1, None), "last"),
         ((None, None, None, "WzFd"), "before"),
-        ((1, "x", None, None), "first"),
+        ((1, "x", None, None), "after"),
+        ((None, None, 1, "x"), "before"),
     ],
 )
 def test_a_page_that_cannot_be_names_its_argument(arguments: tuple[int, str, int, str], field: str) -> None:

@@ -28,7 +28,7 @@ def _examples_of(path: str) -> dict[str, Example]:
     """The examples of a page by their operation's name; one that takes variables has them in the block below it."""
     text = (ROOT / path).read_text(encoding="utf-8")
     blocks = [(match[1], match[2]) for match in BLOCK.finditer(text)]
-    examples = {}
+    examples: dict[str, Example] = {}
     for (language, content), (_, below) in zip(blocks, [*blocks, ("", "")][1:], strict=True):
         for query in [content] if language == "graphql" else QUERY_OF_CURL.findall(content):
             (operation,) = parse(query).definitions

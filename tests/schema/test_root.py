@@ -301,7 +301,7 @@ async def test_too_many_results_at_once_are_refused(running: Running) -> None:
     ("query", "field"),
     [
         ("{ stats(first: 1001) { totalCount } }", "first"),
-        ('{ stats(after: "x") { nodes { id } } }', "first"),
+        ('{ stats(after: "x") { nodes { id } } }', "after"),
         ('{ stats(after: "W10") { nodes { id } } }', "cursor"),
         ('{ stats(after: "WzksOTk5OTk5OTk5OTk5OTk5OTk5OTk5XQ") { nodes { id } } }', "cursor"),
         ('{ aggregates(after: "WzFd", orderBy: [SCORE_DESC]) { nodes { score } } }', "cursor"),
