@@ -12,9 +12,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-_HEAD = re.compile(r"^-- (name|piece): *([a-z_.]+)(?:\(([^)]*)\))? *$", re.MULTILINE)
-_PIECE = re.compile(r"\{([a-z_]+)\}")
-_CHOICE = re.compile(r"\{([a-z_]+):([a-z_|]+)\}")
+_HEAD = re.compile(r"^-- (name|piece): *([a-z0-9_.]+)(?:\(([^)]*)\))? *$", re.MULTILINE)
+_PIECE = re.compile(r"\{([a-z0-9_]+)\}")
+_CHOICE = re.compile(r"\{([a-z0-9_]+):([a-z0-9_|]+)\}")
 
 
 class StatementError(Exception):

@@ -52,13 +52,8 @@ _V1_COLUMNS = {
 }
 _REGION_TABLE_COLUMNS = {"id": "integer", "stats": "jsonb"}
 _WIDER_TYPES = {"integer": "bigint", "character varying": "text"}
-# The tables before v1, with the names of their pieces of SQL, which have no digits.
-_REGION_TABLES = {
-    body.removeprefix("public."): piece.removeprefix("table.")
-    for piece, body in OPEN_REGION_TABLE.pieces.items()
-    if piece.startswith("table.")
-}
-
+# The tables before v1.
+_REGION_TABLES = tuple(name.removeprefix("table.") for name in OPEN_REGION_TABLE.pieces if name.startswith("table."))
 
 RegionIds = Mapping[tuple[str, str], int]
 
@@ -139,7 +134,6 @@ def place(table: str, row: Any, regions: RegionIds) -> PlacedResult:
     columns = {"region": row.region, "orchestrator": (row.orchestrator or "").lower()}
     result = result_from(_fields(row.payload) | columns, may_hold_nul=False)
     check_result(result)
-    _check_depth(result)
     return PlacedResult(
         result, _region_id(result, regions), imported_id(table, row.id), _recorded_at(table, row, result)
     )
@@ -169,13 +163,6 @@ def _fields(payload: str | None) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise InvalidArgument("payload: it is no JSON object", field="payload")
     return fields
-
-
-def _check_depth(result: Result) -> None:
-    try:
-        orjson.dumps(result.payload)
-    except TypeError:
-        raise InvalidArgument("payload: it is nested too deeply", field="payload") from None
 
 
 def _region_id(result: Result, regions: RegionIds) -> int:
@@ -228,7 +215,7 @@ async def _reading(pool: Pool) -> AsyncIterator[Connection]:
 
 
 def _of_table(statement: Statement, table: LegacyTable, **choices: str) -> Statement:
-    return statement.pick(table=_REGION_TABLES[table.name], **choices)
+    return statement.pick(table=table.name, **choices)
 
 
 def _is_original(row: Row) -> bool:

@@ -100,7 +100,7 @@ def result_from(fields: Mapping[str, Any], *, may_hold_nul: bool = True) -> Resu
 
 def check_result(result: Result) -> None:
     """Raise InvalidArgument, naming the field, for what the types allow and a result must not have."""
-    _check_text("orchestrator", result.orchestrator, MAX_ADDRESS_LENGTH)
+    _check_text("orchestrator", result.orchestrator.lower(), MAX_ADDRESS_LENGTH)
     if not result.orchestrator:
         raise InvalidArgument("orchestrator is a required field", field="orchestrator")
     _check_text("pipeline", result.pipeline, MAX_NAME_LENGTH)
@@ -115,6 +115,7 @@ def check_result(result: Result) -> None:
             _check_number("errors.count", error.count, MAX_COUNT)
     if abs(result.timestamp) > MAX_TIMESTAMP:
         raise InvalidArgument("timestamp: out of range", field="timestamp")
+    _check_depth(result.payload)
 
 
 def as_posted(row: Any) -> dict[str, Any]:
@@ -152,6 +153,14 @@ def _check_text(name: str, value: str, limit: int) -> None:
 def _check_number(name: str, value: float | None, limit: float) -> None:
     if value is not None and not (isfinite(value) and 0 <= value <= limit):
         raise InvalidArgument(f"{name}: a number from 0 to {limit:g}, not {value}", field=name)
+
+
+def _check_depth(payload: dict[str, Any] | None) -> None:
+    for name, value in (payload or {}).items():
+        try:
+            orjson.dumps(value)
+        except TypeError:
+            raise InvalidArgument(f"{name}: nested too deeply", field=name) from None
 
 
 def _refuse_nul(value: Any, path: str = "") -> None:

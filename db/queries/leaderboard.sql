@@ -57,7 +57,10 @@ LIMIT $15
 SELECT {result_columns}
 FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) WITH ORDINALITY AS k (address, recorded_at, id, position)
 JOIN podium.orchestrators AS a ON a.address = k.address
-JOIN podium.results AS r ON r.orchestrator_id = a.id AND r.recorded_at = k.recorded_at AND r.id = k.id {names}
+CROSS JOIN LATERAL ( -- one by one, which LIMIT makes sure of: a join of many keys would read all results there are
+  SELECT * FROM podium.results AS r
+  WHERE r.orchestrator_id = a.id AND r.recorded_at = k.recorded_at AND r.id = k.id LIMIT 1
+) AS r {names}
 ORDER BY k.position
 
 -- name: count_results(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm)

@@ -6,7 +6,7 @@
 public.ash
 -- piece: table.atl
 public.atl
--- piece: table.atl_two
+-- piece: table.atl2
 public.atl2
 -- piece: table.fra
 public.fra
@@ -24,7 +24,7 @@ public.mad
 public.mdw
 -- piece: table.mia
 public.mia
--- piece: table.mos_two
+-- piece: table.mos2
 public.mos2
 -- piece: table.nyc
 public.nyc
@@ -46,7 +46,7 @@ public.syd
 public.tor
 
 -- piece: region_table
-{table:ash|atl|atl_two|fra|hnd|hou|lax|lon|mad|mdw|mia|mos_two|nyc|prg|sao|sea|sin|sjo|sto|syd|tor}
+{table:ash|atl|atl2|fra|hnd|hou|lax|lon|mad|mdw|mia|mos2|nyc|prg|sao|sea|sin|sjo|sto|syd|tor}
 
 -- name: begin_read_only()
 -- The first statement of a transaction: it sees one state of the database, and cannot write.

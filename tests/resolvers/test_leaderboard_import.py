@@ -38,7 +38,7 @@ REFUSED = [
     ({"payload": "[1]"}, "payload: it is no JSON object"),
     ({"payload": "null"}, "payload: it is no JSON object"),
     ({"payload": '{"seg_duration": 1e400}'}, "payload: number is infinity when parsed as double"),
-    ({"payload": {"x": json.loads("[" * 300 + "]" * 300)}}, "payload: it is nested too deeply"),
+    ({"payload": {"x": json.loads("[" * 300 + "]" * 300)}}, "x: nested too deeply"),
     ({"orchestrator": ""}, "orchestrator is a required field"),
     ({"orchestrator": "İ" * 56}, "orchestrator: at most 56 characters, not 112"),
     (

@@ -26,6 +26,12 @@ def test_null_counts_as_absent(name: str) -> None:
     assert getattr(decoded(**{name: None}), name) == getattr(Result(), name)
 
 
+def test_a_field_that_is_nested_too_deeply_is_refused_by_name() -> None:
+    body = b'{"orchestrator": "0x1", "extra": ' + b"[" * 300 + b"]" * 300 + b"}"
+    with pytest.raises(InvalidArgument, match="extra: nested too deeply"):
+        check_result(decode_result(body))
+
+
 def test_a_body_of_null_is_an_empty_result() -> None:
     assert decode_result(b"null") == decode_result(b"{}") == Result()
 
@@ -100,6 +106,7 @@ def test_a_success_rate_above_one_is_kept() -> None:
         ("errors", [7]),
         ("errors", [{"error_code": "x", "count": -1}]),
         ("extra", {"deep": ["\0"]}),
+        ("orchestrator", "\u0130" * 56),
     ],
 )
 def test_a_refusal_names_the_field(field: str, value: Any) -> None:
