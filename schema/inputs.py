@@ -1,7 +1,6 @@
 """What clients ask with: filters, orders, and results to record."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import datetime
 from enum import Enum
 from typing import Any, cast
@@ -11,8 +10,6 @@ import strawberry
 from resolvers import aggregation, filters, results
 from resolvers.aggregation import AggregateField
 from resolvers.filters import Window
-from resolvers.page import to_micros
-from resolvers.results import Result, result_from
 from schema.scalars import FloatRange, JobType, StringIn, TimeRange
 
 
@@ -101,44 +98,3 @@ def order_steps(given: Sequence[AggregateOrder] | None) -> list[aggregation.Aggr
 
 def _values(given: StringIn | None) -> tuple[str, ...] | None:
     return None if given is None else tuple(given.in_)
-
-
-@strawberry.input(description="Why a part of a job failed.")
-class StatErrorInput:
-    error_code: str = strawberry.field(description="A short code, like `Timeout`.")
-    message: str | None = strawberry.field(default=None, description="What happened, for people.")
-    count: int = strawberry.field(default=1, description="How often it happened.")
-
-
-@strawberry.input(description="The result of one test job. It is an AI result when it names a pipeline and a model.")
-class StatInput:
-    region: str = strawberry.field(description="The exact code of a region that is known for this kind of job.")
-    orchestrator: str = strawberry.field(description="The address of the node, at most 56 characters.")
-    success_rate: float = strawberry.field(default=0.0, description="As a fraction, 0 to 1.")
-    round_trip_time: float = strawberry.field(default=0.0, description="From sending to receiving, in seconds.")
-    errors: list[StatErrorInput] | None = strawberry.field(default=None, description="What went wrong.")
-    reported_at: datetime | None = strawberry.field(default=None, description="The tester's own time of the result.")
-    seg_duration: float | None = strawberry.field(default=None, description="Mean length of a segment, in seconds.")
-    segments_sent: int | None = strawberry.field(default=None, description="Segments sent to the node.")
-    segments_received: int | None = strawberry.field(default=None, description="Renditions received from the node.")
-    upload_time: float | None = strawberry.field(default=None, description="In seconds.")
-    download_time: float | None = strawberry.field(default=None, description="In seconds.")
-    transcode_time: float | None = strawberry.field(default=None, description="In seconds.")
-    model: str | None = strawberry.field(default=None, description="The AI model.")
-    model_is_warm: bool | None = strawberry.field(default=None, description="Whether the model was loaded already.")
-    pipeline: str | None = strawberry.field(default=None, description="The AI pipeline.")
-    input_parameters: str | None = strawberry.field(default=None, description="What the model was asked, as JSON text.")
-    response_payload: str | None = strawberry.field(default=None, description="What the node answered.")
-
-
-def posted_result(given: StatInput) -> Result:
-    """The result that is meant; InvalidArgument names a field that cannot be stored."""
-    values: dict[str, Any] = {field.name: getattr(given, field.name) for field in fields(given)}
-    values["timestamp"] = _unix_s(values.pop("reported_at"))
-    if given.errors is not None:
-        values["errors"] = [{"error_code": e.error_code, "message": e.message, "count": e.count} for e in given.errors]
-    return result_from(values)
-
-
-def _unix_s(time: datetime | None) -> int:
-    return 0 if time is None else to_micros(time) // 1_000_000

@@ -1,19 +1,16 @@
 """Results, aggregates, orchestrators, regions and pipelines in the graph."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
 from strawberry import Info
 
 from resolvers import aggregation, filters
-from resolvers.page import to_micros
 from schema.context import AggregatesKey, DistributionsKey, context_of
 from schema.inputs import Dimension, StatFilter, dimensions, result_filter
 from schema.node import Node, global_id
 from schema.scalars import JobType
-
-_MAX_UNIX_S = int(datetime.max.replace(tzinfo=UTC).timestamp())
 
 
 @strawberry.type(description="A place that tests run from, for one kind of job.")
@@ -23,11 +20,11 @@ class Region(Node):
 
     @strawberry.field(description="The global id.")
     def id(self) -> strawberry.ID:
-        return global_id("Region", self.code, _source(self).job_type)
+        return global_id("Region", self.code, source_row(self).job_type)
 
     @strawberry.field(description="The kind of job that is tested from here.")
     def job_type(self) -> JobType:
-        return JobType(_source(self).job_type)
+        return JobType(source_row(self).job_type)
 
     @classmethod
     def is_type_of(cls, source: Any, _info: Any) -> bool:
@@ -41,11 +38,11 @@ class Pipeline:
 
     @strawberry.field(description="The name, like `Text to image`.")
     def name(self) -> str:
-        return str(_source(self).id)
+        return str(source_row(self).id)
 
     @strawberry.field(description="The regions it was tested from, sorted.")
     async def regions(self, info: Info) -> list[Region]:
-        codes: list[str] = _source(self).regions
+        codes: list[str] = source_row(self).regions
         return [await context_of(info).region(code, "ai") for code in codes]
 
 
@@ -164,7 +161,7 @@ class Orchestrator(Node):
 
     @strawberry.field(description="When podium first heard of it.")
     def first_seen_at(self) -> datetime:
-        time: datetime = _source(self).created_at
+        time: datetime = source_row(self).created_at
         return time
 
     @strawberry.field(description="Its scores, by region when nothing else is said, in the default window.")
@@ -186,73 +183,6 @@ class Orchestrator(Node):
         return hasattr(source, "address")
 
 
-@strawberry.type(description="Why a part of a job failed.")
-class StatError:
-    error_code: str = strawberry.field(description="A short code, like `Timeout`.")
-    message: str | None = strawberry.field(description="What happened, for people.")
-    count: int = strawberry.field(description="How often it happened.")
-
-
-@strawberry.type(description="The result of one test job.")
-class Stat(Node):
-    success_rate: float = strawberry.field(description="As a fraction; testers may send more than 1.")
-    round_trip_time: float = strawberry.field(description="From sending to receiving, in seconds.")
-    seg_duration: float | None = strawberry.field(description="Mean length of a segment, in seconds.")
-    segments_sent: int | None = strawberry.field(description="Segments sent to the node.")
-    segments_received: int | None = strawberry.field(description="Renditions received from the node.")
-    upload_time: float | None = strawberry.field(description="In seconds.")
-    download_time: float | None = strawberry.field(description="In seconds.")
-    transcode_time: float | None = strawberry.field(description="In seconds.")
-    pipeline: str | None = strawberry.field(description="The AI pipeline.")
-    model: str | None = strawberry.field(description="The AI model.")
-    model_is_warm: bool | None = strawberry.field(description="Whether the model was loaded already.")
-    recorded_at: datetime = strawberry.field(description="When podium stored it, by the database's clock.")
-
-    @strawberry.field(description="The global id.")
-    def id(self) -> strawberry.ID:
-        row = _source(self)
-        return global_id("Stat", row.orchestrator, to_micros(row.recorded_at), row.id)
-
-    @strawberry.field(description="The node that was tested.")
-    async def orchestrator(self, info: Info) -> Orchestrator:
-        address: str = _source(self).orchestrator
-        orchestrator: Orchestrator = await context_of(info).orchestrators.load(address)
-        return orchestrator
-
-    @strawberry.field(description="Where the test ran.")
-    async def region(self, info: Info) -> Region:
-        row = _source(self)
-        region: Region = await context_of(info).region(row.region, row.job_type)
-        return region
-
-    @strawberry.field(description="The kind of job.")
-    def job_type(self) -> JobType:
-        return JobType(_source(self).job_type)
-
-    @strawberry.field(description="What went wrong; empty when nothing did.")
-    def errors(self) -> list[StatError]:
-        items = _source(self).errors or []
-        return [StatError(error_code=i["error_code"], message=i.get("message"), count=i["count"]) for i in items]
-
-    @strawberry.field(description="The tester's own time of the result; null when it sent none.")
-    def reported_at(self) -> datetime | None:
-        seconds: int = _source(self).timestamp
-        return datetime.fromtimestamp(seconds, UTC) if 0 < seconds <= _MAX_UNIX_S else None
-
-    @strawberry.field(description="What the model was asked, as the tester sent it.")
-    def input_parameters(self) -> str | None:
-        return (_source(self).payload or {}).get("input_parameters")
-
-    @strawberry.field(description="What the node answered, as the tester sent it.")
-    def response_payload(self) -> str | None:
-        return (_source(self).payload or {}).get("response_payload")
-
-    @classmethod
-    def is_type_of(cls, source: Any, _info: Any) -> bool:
-        """A result is a row with a round trip time."""
-        return hasattr(source, "round_trip_time")
-
-
 @strawberry.type(description="The best AI cell of an orchestrator: highest success rate, then lowest round trip time.")
 class TopAiScore:
     value: float = strawberry.field(description="Its score, 0 to 1.")
@@ -262,6 +192,6 @@ class TopAiScore:
     region: Region = strawberry.field(description="Where it was tested from.")
 
 
-def _source(row: Any) -> Any:
-    # Resolvers get the database's row as self: it has the columns of this type as attributes, and some more.
+def source_row(row: Any) -> Any:
+    """What a field's resolver gets as self: the database's row, with the columns of its type and some more."""
     return row

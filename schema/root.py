@@ -8,10 +8,9 @@ import strawberry
 from graphql import GraphQLSchema
 from strawberry import Info
 from strawberry.schema.config import StrawberryConfig
-from strawberry.utils.str_converters import to_camel_case
 
 from resolvers import aggregation, leaderboard
-from resolvers.errors import InvalidArgument, InvalidRegion, PodiumError
+from resolvers.errors import InvalidArgument, InvalidRegion
 from resolvers.filters import Window
 from resolvers.page import MAX_PAGE, encode_cursor, from_micros, page_request, to_micros
 from resolvers.recording import MAX_RESULTS, ResultKey
@@ -21,15 +20,14 @@ from schema.inputs import (
     AggregateOrder,
     Dimension,
     StatFilter,
-    StatInput,
     StatOrder,
     dimensions,
     order_steps,
-    posted_result,
     result_filter,
 )
-from schema.leaderboard import Aggregate, Orchestrator, Pipeline, Region, Stat, TopAiScore, aggregate_of
+from schema.leaderboard import Aggregate, Orchestrator, Pipeline, Region, TopAiScore, aggregate_of
 from schema.node import Node, from_global_id
+from schema.results import RecordStatsPayload, Stat, StatInput, posted_result, refusal
 from schema.scalars import DATE_TIME, DURATION, Duration, JobType, TimeRange
 
 Filter = Annotated[StatFilter | None, strawberry.argument(description="Which results.")]
@@ -174,20 +172,6 @@ class Query:
         )
 
 
-@strawberry.type(description="Why a result was refused.")
-class RecordStatsError:
-    index: int = strawberry.field(description="Which of the results, counted from 0.")
-    field: str | None = strawberry.field(description="Which of its fields.")
-    code: str = strawberry.field(description="A stable code.")
-    message: str = strawberry.field(description="What is wrong, for people.")
-
-
-@strawberry.type(description="What became of posted results: either all are stored, or there are errors and none is.")
-class RecordStatsPayload:
-    stats: list[Stat] = strawberry.field(description="The stored results, in the order given.")
-    errors: list[RecordStatsError] = strawberry.field(description="Why nothing was stored; empty when all is well.")
-
-
 @strawberry.type(description="Everything that can be done.")
 class Mutation:
     @strawberry.mutation(
@@ -208,7 +192,7 @@ class Mutation:
             try:
                 placed.append(await recorder.check(posted_result(given)))
             except (InvalidArgument, InvalidRegion) as error:
-                errors.append(_refusal(index, error))
+                errors.append(refusal(index, error))
         if errors or not placed:
             context.backend.report("results_refused", reason="INVALID_RESULTS", count=len(results))
             return RecordStatsPayload(stats=[], errors=errors)
@@ -236,12 +220,6 @@ def _stat_cursor(row: Any) -> str:
 
 async def _number(number: int) -> int:
     return number
-
-
-def _refusal(index: int, error: PodiumError) -> RecordStatsError:
-    field = to_camel_case(error.field) if error.field else None
-    message = error.message.replace(f"{error.field}: ", f"{field}: ", 1)
-    return RecordStatsError(index=index, field=field, code=error.code, message=message)
 
 
 schema = strawberry.Schema(
