@@ -20,7 +20,7 @@ from db.statements import STATEMENTS
 from gateway import pages
 from gateway.health import health_routes
 from gateway.metrics import Metrics
-from gateway.middleware import BodyLimit, Observe
+from gateway.middleware import BodyLimit, CancelWhenGone, Observe
 from gateway.settings import VERSION, Settings
 from resolvers.catalog import Catalog
 from resolvers.errors import Overloaded, Unavailable, from_driver
@@ -73,6 +73,7 @@ class Gateway:
             ],
             middleware=[
                 Middleware(Observe, metrics=self.metrics),
+                Middleware(CancelWhenGone),
                 Middleware(BodyLimit, max_bytes=self.settings.max_body_bytes),
                 Middleware(
                     CORSMiddleware,

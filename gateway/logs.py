@@ -29,7 +29,8 @@ def configure_logs(level: str, log_format: str, stream: TextIO = sys.stderr) -> 
 
 def _renderers(*, on_terminal: bool) -> list[Any]:
     if on_terminal:
-        return [structlog.dev.ConsoleRenderer()]
+        # The default one shows local variables: secrets and connection strings are among them.
+        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     render = structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value, default=str).decode())
     return [structlog.processors.format_exc_info, render]
 

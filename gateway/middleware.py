@@ -1,5 +1,6 @@
 """What every request passes: a request id, metrics and logs, and a bound on bodies."""
 
+import asyncio
 import re
 from secrets import token_hex
 from time import perf_counter
@@ -7,10 +8,13 @@ from typing import Any
 
 import orjson
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.metrics import Metrics
 from resolvers.errors import Internal, PayloadTooLarge
+
+GONE = 499  # what proxies count when nobody waits for an answer any more
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -43,11 +47,13 @@ class Observe:
         with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
             try:
                 await self.app(scope, receive, send_observed)
+            except ClientDisconnect:  # before its body was complete
+                pass
             except Exception as error:  # whatever it is, it must not leave
                 self.metrics.report("internal_error", error=error)
                 if not status:
                     await _send_error(send_observed, Internal())
-            self._count(scope, status, perf_counter() - started)
+            self._count(scope, status or GONE, perf_counter() - started)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "") or "other"
@@ -57,6 +63,76 @@ class Observe:
             client = scope.get("client") or ("",)
             facts = {"method": scope["method"], "path": scope["path"], "status": status, "client": client[0]}
             getattr(log, level)("request", **facts, duration_ms=round(seconds * 1000, 2))
+
+
+class CancelWhenGone:
+    """Cancels what is done for a client that has left, and so the query that Postgres runs for it.
+
+    Only a request that takes longer than `after_s` is watched: a timer costs little, a watching task does not.
+    """
+
+    def __init__(self, app: ASGIApp, after_s: float = 0.25) -> None:
+        self.app = app
+        self.after_s = after_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; other kinds of connections pass."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        watch = _Watch(receive, self.after_s)
+        if scope["method"] in ("GET", "HEAD"):
+            watch.arm()
+        try:
+            await self.app(scope, watch.receive, send)
+        except asyncio.CancelledError:
+            if not watch.is_gone:
+                raise
+        finally:
+            watch.end()
+
+
+class _Watch:
+    """Waits for the disconnection of a client whose body is read, and cancels the task that made the watch."""
+
+    def __init__(self, receive: Receive, after_s: float) -> None:
+        self._receive = receive
+        self._after_s = after_s
+        self._task = asyncio.current_task()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self.is_gone = False
+
+    def arm(self) -> None:
+        """Watch from `after_s` on."""
+        self._timer = asyncio.get_running_loop().call_later(self._after_s, self._begin)
+
+    def end(self) -> None:
+        """Watch no more."""
+        if self._timer:
+            self._timer.cancel()
+        if self._watcher:
+            self._watcher.cancel()
+
+    async def receive(self) -> Message:
+        """The next message for the application; the watch begins behind the last one."""
+        if self._watcher:
+            await asyncio.wait([self._watcher])
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        if not message.get("more_body") and self._timer is None:
+            self.arm()
+        return message
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.is_gone = True
+        if self._task:
+            self._task.cancel()
 
 
 class BodyLimit:

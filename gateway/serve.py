@@ -14,6 +14,7 @@ from db.embedded import EmbeddedPostgres, attach
 from db.migrate import migrate
 from gateway.app import Gateway, Urls
 from gateway.demo import fill_with_demo
+from gateway.protocol import BoundedHttp
 from gateway.settings import Settings
 from resolvers.errors import NotMigrated, Unavailable
 
@@ -39,7 +40,7 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
         config = uvicorn.Config(
             gateway.application(),
             loop="uvloop",
-            http="httptools",
+            http=BoundedHttp,
             ws="websockets-sansio",
             log_config=None,
             access_log=False,

@@ -11,6 +11,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 VERSION = version("podium")
 
+# What asyncpg and dbmate both can read: they name the URL, or fail without a word for people, where they cannot.
+_HOST = r"(?:\[[0-9a-fA-F:.]+\]|[^\[\]:,/?#@]*)(?::\d+)?"
+_POSTGRES_URL = re.compile(rf"postgres(?:ql)?://(?:[^/?#\[\]]*@)?{_HOST}(?:,{_HOST})*(?:/[^?#]*)?(?:\?[^#]*)?")
+_WRONG_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -37,7 +41,7 @@ def _words(value: Any) -> Any:
 
 
 def _postgres_url(value: str | None) -> str | None:
-    if value is not None and not re.match(r"postgres(ql)?://", value):
+    if value is not None and (not _POSTGRES_URL.fullmatch(value) or _WRONG_ESCAPE.search(value)):
         raise ValueError("a connection URL, like postgresql://user:password@host:5432/podium")
     return value
 

@@ -33,6 +33,7 @@ class Catalog:
         self._regions_until = 0.0
         self._orchestrator_ids: dict[str, int] = {}
         self._model_ids: dict[tuple[str, str], int] = {}
+        self._meanings: dict[tuple[str, int], object] = {}
 
     async def regions(self) -> list[Row]:
         """All regions (id, code, job_type, name, created_at), by code and job type; at most `ttl_s` old."""
@@ -83,6 +84,7 @@ class Catalog:
         # In one order everywhere, so that two gateways that add the same names do not wait for each other.
         while missing := sorted(addresses - self._orchestrator_ids.keys()):
             rows = await db.fetch(ORCHESTRATOR_IDS, addresses=missing)
+            self._note("orchestrator", rows, lambda row: row.address)
             self._orchestrator_ids.update((row.address, row.id) for row in rows)
         models = {(result.pipeline, result.model) for result in results if result.job_type == "ai"}
         while missing_models := sorted(models - self._model_ids.keys()):
@@ -103,7 +105,14 @@ class Catalog:
         by_id = {id_: name for name, id_ in pipelines.items()}
         ids = [pipelines[pipeline] for pipeline, _ in models]
         rows = await db.fetch(MODEL_IDS, pipeline_ids=ids, names=[model for _, model in models])
+        self._note("model", rows, lambda row: (by_id[row.pipeline_id], row.name))
         self._model_ids.update(((by_id[row.pipeline_id], row.name), row.id) for row in rows)
+
+    def _note(self, kind: str, rows: list[Row], name: Callable[[Row], object]) -> None:
+        """Forget everything when an id means something else than before: the database was restored."""
+        if any(self._meanings.get((kind, row.id), name(row)) != name(row) for row in rows):
+            self.forget()
+        self._meanings.update(((kind, row.id), name(row)) for row in rows)
 
     async def _read_regions(self) -> None:
         self._regions = await self._db.write.fetch(REGIONS)

@@ -1,7 +1,7 @@
 """Pages of long lists: their bounds, and cursors that stay right while rows arrive."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,6 @@ MAX_PAGE = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,6 @@ class Page(Generic[Item]):
     items: list[Item]
     has_next: bool
     has_previous: bool
-
-    def map(self, make: Callable[[Item], Made]) -> "Page[Made]":
-        """The same part of the list with other items."""
-        return Page([make(item) for item in self.items], self.has_next, self.has_previous)
 
 
 def page_request(first: int | None, after: str | None, last: int | None, before: str | None) -> PageRequest:

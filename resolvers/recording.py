@@ -11,12 +11,14 @@ import orjson
 from db.pool import Database
 from db.statements import STATEMENTS
 from resolvers.catalog import Catalog
+from resolvers.errors import InvalidArgument
 from resolvers.results import Result, check_result
 
 STORE_RESULTS = STATEMENTS["leaderboard.store_results"]
 CREATE_PARTITIONS = STATEMENTS["leaderboard.create_partitions"]
 
 MAX_RESULTS = 1000
+MAX_ID = 2**63 - 1
 _LOOKED_UP = ("id", "recorded_at", "orchestrator_id", "region_id", "model_id", "errors", "payload")
 _PLAIN_COLUMNS = tuple(name for name in STORE_RESULTS.parameters if name not in _LOOKED_UP)
 _plain_values = attrgetter(*_PLAIN_COLUMNS)
@@ -62,10 +64,14 @@ async def store_results(db: Database, catalog: Catalog, placed: Sequence[PlacedR
     """Store results in one transaction; those with an id that is there already are left out of the answer."""
     try:
         return await _store_once(db, catalog, placed)
-    except asyncpg.CheckViolationError:  # no partition for that time
+    except asyncpg.CheckViolationError as error:
+        if error.constraint_name:  # Postgres knows lower case letters that Python does not
+            raise InvalidArgument("orchestrator: it has no lower case", field="orchestrator") from None
+        # there is no partition for that time
         await _create_partitions_of(db, [item.recorded_at or datetime.now(UTC) for item in placed])
     except asyncpg.ForeignKeyViolationError:  # what is in memory comes from another database, before a restore
         catalog.forget()
+        placed = [await _placed_again(catalog, item) for item in placed]
     return await _store_once(db, catalog, placed)
 
 
@@ -73,6 +79,10 @@ async def create_partitions(db: Database, since: datetime | None = None, until: 
     """Make the partitions of a time range, by default of the next two weeks; the number of those that were missing."""
     now = datetime.now(UTC)
     return int(await db.write.fetchval(CREATE_PARTITIONS, since=since or now, until=until or now + _AHEAD))
+
+
+async def _placed_again(catalog: Catalog, item: PlacedResult) -> PlacedResult:
+    return item._replace(region_id=await catalog.region_id(item.result.region, item.result.job_type))
 
 
 async def _create_partitions_of(db: Database, times: Sequence[datetime]) -> None:
@@ -84,7 +94,7 @@ async def _create_partitions_of(db: Database, times: Sequence[datetime]) -> None
 
 async def _store_once(db: Database, catalog: Catalog, placed: Sequence[PlacedResult]) -> list[ResultKey]:
     results = [item.result for item in placed]
-    if not catalog.knows(results):
+    while not catalog.knows(results):  # again when it has forgotten them meanwhile
         await catalog.learn(db.write, results)
     rows = await db.write.fetch(STORE_RESULTS, **_columns(catalog, placed))
     addresses = {catalog.orchestrator_id(result): result.orchestrator.lower() for result in results}

@@ -87,7 +87,10 @@ def decode_result(body: bytes) -> Result:
 def result_from(fields: Mapping[str, Any], *, may_hold_nul: bool = True) -> Result:
     """The result with these fields, typed."""
     if may_hold_nul:
-        _refuse_nul(fields)
+        try:
+            _refuse_nul(fields)
+        except RecursionError:
+            raise InvalidArgument("the result is nested too deeply") from None
     given = {name: value for name, value in fields.items() if value is not None and name in _FIELDS}
     given["payload"] = _payload(fields) or None
     try:
@@ -158,7 +161,7 @@ def _check_number(name: str, value: float | None, limit: float) -> None:
 def _check_depth(payload: dict[str, Any] | None) -> None:
     for name, value in (payload or {}).items():
         try:
-            orjson.dumps(value)
+            orjson.dumps({name: value})
         except TypeError:
             raise InvalidArgument(f"{name}: nested too deeply", field=name) from None
 

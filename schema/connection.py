@@ -46,12 +46,18 @@ class Connection(Generic[NodeType]):
         return await self.count()
 
 
-def connection(page: Page[Any], cursor: Callable[[Any], str], count: Callable[[], Awaitable[int]]) -> Connection[Any]:
-    """The connection of a page; `cursor` makes an item's cursor."""
+def connection(
+    page: Page[Any],
+    cursor: Callable[[Any], str],
+    count: Callable[[], Awaitable[int]],
+    show: Callable[[Any], Any] = lambda item: item,
+) -> Connection[Any]:
+    """The connection of a page; `cursor` makes an item's cursor, `show` the item as the graph has it."""
     cursors = [cursor(item) for item in page.items]
+    nodes = [show(item) for item in page.items]
     return Connection(
-        edges=[Edge(cursor=place, node=item) for place, item in zip(cursors, page.items, strict=True)],
-        nodes=page.items,
+        edges=[Edge(cursor=place, node=item) for place, item in zip(cursors, nodes, strict=True)],
+        nodes=nodes,
         page_info=PageInfo(
             has_next_page=page.has_next,
             has_previous_page=page.has_previous,

@@ -1,6 +1,7 @@
 """What one GraphQL request carries to its resolvers."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -65,15 +66,31 @@ class Context:
         self.now = datetime.now(UTC)
         self._body = body
         self._authorization = authorization
-        self.orchestrators: DataLoader[str, Any] = DataLoader(load_fn=self._load_orchestrators)
-        self.aggregates: DataLoader[AggregatesKey, list[Aggregate]] = DataLoader(load_fn=self._load_aggregates)
+        self._loads: set[asyncio.Task[Any] | None] = set()
+        self.orchestrators: DataLoader[str, Any] = DataLoader(load_fn=self._noted(self._load_orchestrators))
+        self.aggregates: DataLoader[AggregatesKey, list[Aggregate]] = DataLoader(
+            load_fn=self._noted(self._load_aggregates)
+        )
         self.distributions: DataLoader[DistributionsKey, dict[str, Distribution | None]] = DataLoader(
-            load_fn=self._load_distributions
+            load_fn=self._noted(self._load_distributions)
         )
 
     def require_signature(self) -> None:
         """Raise Unauthenticated unless the request carries the signature of its body."""
         verify(self._body, self._authorization, self.backend.secrets)
+
+    def cancel_loads(self) -> None:
+        """End what is being loaded: each load has a task of its own, which outlives those that wait for it."""
+        for task in self._loads:
+            if task:
+                task.cancel()
+
+    def _noted(self, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> Callable[[list[Any]], Awaitable[list[Any]]]:
+        async def noted(keys: list[Any]) -> list[Any]:
+            self._loads.add(asyncio.current_task())
+            return await load(keys)
+
+        return noted
 
     @property
     def default_window(self) -> Window:

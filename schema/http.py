@@ -1,5 +1,6 @@
 """GraphQL over HTTP: what a request must look like, and which status its answer has."""
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from schema.context import Backend, Context
+from schema.cost import check_cost
 from schema.errors import MAX_ERRORS, formatted
 from schema.limits import MAX_TOKENS, check_limits
 
@@ -94,6 +96,8 @@ class GraphQLEndpoint:
             return _json(refusal, 405, media_type, {"Allow": "POST"})
         if chosen.operation is OperationType.SUBSCRIPTION:
             return self._errors([GraphQLError("Subscriptions need a connection of their own.")], media_type)
+        if too_dear := check_cost(self._schema, document, chosen, operation.variables):
+            return self._errors(too_dear, media_type)
         context = Context(self._backend, body, request.headers.get("authorization", ""))
         result = await self._execute(document, operation, context)
         return self._result(result, media_type)
@@ -107,7 +111,11 @@ class GraphQLEndpoint:
             operation_name=operation.name,
             hide_suggestions=self._hide_suggestions,
         )
-        return await result if isinstance(result, Awaitable) else result
+        try:
+            return await result if isinstance(result, Awaitable) else result
+        except CancelledError:
+            context.cancel_loads()
+            raise
 
     def _result(self, result: ExecutionResult, media_type: str) -> Response:
         answer: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from resolvers import aggregation, leaderboard
 from resolvers.errors import InvalidArgument, InvalidRegion
 from resolvers.filters import Window
 from resolvers.page import MAX_PAGE, encode_cursor, from_micros, page_request, to_micros
-from resolvers.recording import MAX_RESULTS, ResultKey
+from resolvers.recording import MAX_ID, MAX_RESULTS, ResultKey
 from schema.connection import After, Before, Connection, First, Last, connection
 from schema.context import Context, context_of
 from schema.inputs import (
@@ -142,9 +142,10 @@ class Query:
         groups = await leaderboard.aggregates(context.db, wanted, grouped)
         page = aggregation.aggregates_page(groups, order, request)
         return connection(
-            page.map(lambda group: aggregate_of(group, wanted, grouped)),
+            page,
             lambda group: encode_cursor(*aggregation.aggregate_cursor(group, order)),
             partial(_number, len(groups)),
+            show=lambda group: aggregate_of(group, wanted, grouped),
         )
 
     @strawberry.field(description="The best AI cell of an orchestrator in the default window; null without results.")
@@ -205,6 +206,8 @@ async def _stat(context: Context, address: str, micros: int, id_: int) -> Any:
     try:
         key = ResultKey(address, from_micros(micros), id_)
     except OverflowError:
+        return None
+    if abs(id_) > MAX_ID:
         return None
     rows = await leaderboard.results_by_key(context.db, [key])
     return rows[0] if rows else None

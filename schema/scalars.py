@@ -49,7 +49,10 @@ def parse_time(text: object) -> datetime:
     if not isinstance(text, str):
         raise ValueError("a DateTime is a text in RFC 3339, like 2026-11-22T12:00:00Z")
     time = datetime.fromisoformat(text)
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a DateTime is in the years 1 to 9999, in UTC") from None
 
 
 DATE_TIME = strawberry.scalar(

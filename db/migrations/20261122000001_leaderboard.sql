@@ -75,7 +75,8 @@ BEGIN
     partition := 'results_' || to_char(week, 'YYYY_MM_DD');
     IF to_regclass('podium.' || partition) IS NULL THEN
       PERFORM pg_advisory_xact_lock(hashtext('podium.create_results_partitions'));
-      IF to_regclass('podium.' || partition) IS NULL THEN
+      -- Asked of the table, because to_regclass remembers what it found before the lock.
+      IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'podium'::regnamespace AND relname = partition) THEN
         EXECUTE format(
           'CREATE TABLE podium.%I (LIKE podium.results INCLUDING ALL EXCLUDING IDENTITY)', partition);
         EXECUTE format(

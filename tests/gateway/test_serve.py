@@ -1,0 +1,360 @@
+"""`podium` as people run it, in processes of its own: how it starts, refuses to start, and stops."""
+
+import asyncio
+import os
+import shutil
+import socket
+import sysconfig
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from signal import SIGINT, SIGKILL
+from typing import Any
+
+import asyncpg
+import httpx
+import orjson
+import psutil
+import pytest
+
+from db.embedded import ROLES, attach
+from gateway.settings import VERSION
+from resolvers.signing import signature
+from tests.harness import NewDatabase
+
+ROOT = Path(__file__).resolve().parents[2]
+PODIUM = Path(sysconfig.get_path("scripts")) / "podium"
+SECRET = "marker-of-the-secret"
+USER, PASSWORD = "marker-of-the-user", "marker-of-the-password"
+UNREACHABLE = f"postgresql://{USER}:{PASSWORD}@127.0.0.1:1/podium"
+LOCK = "LOCK TABLE podium.results IN ACCESS EXCLUSIVE MODE"
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'podium.results'::regclass"
+OUTPUT_LIMIT = 1 << 20
+
+
+class Podium:
+    """A `podium` command in a process of its own, with nothing of the tests' environment."""
+
+    def __init__(self, directory: Path, *arguments: str, **settings: str) -> None:
+        self.data_dir = directory
+        self.arguments = arguments
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "PODIUM_DATA_DIR": str(directory),
+            "SECRET": SECRET,
+            **settings,
+        }
+        self.lines: list[str] = []
+        self.printed = ""
+
+    async def start(self) -> "Podium":
+        self.process = await asyncio.create_subprocess_exec(
+            PODIUM,
+            *self.arguments,
+            env=self.environment,
+            cwd="/",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=OUTPUT_LIMIT,
+        )
+        self._reading = asyncio.gather(self._read_log(), self._read_output())
+        return self
+
+    async def ready(self) -> "Podium":
+        """This process once it answers."""
+        await eventually(lambda: self.event("ready") or self.process.returncode is not None, within_s=20)
+        assert self.event("ready"), self.lines
+        self.url: str = self.event("ready")["url"]
+        self.client = httpx.AsyncClient(base_url=self.url, timeout=10)
+        return self
+
+    async def end(self, within_s: float = 10) -> int:
+        """The exit code, when everything that it printed is read."""
+        async with asyncio.timeout(within_s):
+            code = await self.process.wait()
+            await self._reading
+        return code
+
+    async def close(self) -> None:
+        """Leave no process behind, and find no secret in what was printed."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.end()
+        if hasattr(self, "client"):
+            await self.client.aclose()
+        said = self.printed + "\n".join(self.lines)
+        assert SECRET not in said
+        assert PASSWORD not in said
+        assert USER not in said
+
+    def event(self, name: str) -> dict[str, Any]:
+        """The facts of a logged event, empty until it is there."""
+        logged = (orjson.loads(line) for line in self.lines if line.startswith("{"))
+        return next((facts for facts in logged if facts["event"] == name), {})
+
+    @property
+    def postmaster(self) -> int:
+        return int(self.event("postgres_started")["pid"])
+
+    async def post(self, orchestrator: str) -> httpx.Response:
+        body = orjson.dumps({"region": "FRA", "orchestrator": orchestrator, "success_rate": 1, "round_trip_time": 0.5})
+        headers = {"Authorization": signature(body, SECRET)}
+        return await self.client.post("/api/post_stats", content=body, headers=headers)
+
+    async def knows(self, orchestrator: str) -> bool:
+        answer = await self.client.get("/api/raw_stats", params={"orchestrator": orchestrator})
+        return answer.status_code == 200 and len(answer.json().get("FRA", ())) == 1
+
+    async def _read_log(self) -> None:
+        assert self.process.stderr
+        async for line in self.process.stderr:
+            self.lines.append(line.decode())
+
+    async def _read_output(self) -> None:
+        assert self.process.stdout
+        self.printed = (await self.process.stdout.read()).decode()
+
+
+Start = Callable[..., Awaitable[Podium]]
+
+
+@pytest.fixture(scope="module")
+async def used_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory after its first start, to be copied."""
+    podium = await Podium(tmp_path_factory.mktemp("used") / "data", "serve", "--port", "0").start()
+    try:
+        await podium.ready()
+        podium.process.terminate()
+        await podium.end()
+        await eventually(lambda: not is_running(podium.postmaster))
+    finally:
+        await podium.close()
+    return podium.data_dir
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts `podium` commands, and ends them with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*arguments: str, directory: Path = tmp_path / "data", **settings: str) -> Podium:
+            podium = await Podium(directory, *arguments, **settings).start()
+            stack.push_async_callback(podium.close)
+            return podium
+
+        yield start
+
+
+@pytest.fixture
+async def serving(start: Start, data_dir: Path) -> Podium:
+    return await (await start("serve", "--port", "0", directory=data_dir)).ready()
+
+
+@pytest.fixture
+def data_dir(used_directory: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(used_directory, tmp_path / "data")
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+async def eventually(claim: Callable[[], Any], within_s: float = 5) -> Any:
+    deadline = time.monotonic() + within_s
+    while not (found := claim()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.01)
+    return found
+
+
+async def execute(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+def is_running(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+async def only_line_of(podium: Podium) -> str:
+    """What a command that cannot go on says: one line for people, after nothing but log events."""
+    assert await podium.end(within_s=20) == 1
+    said = [line for line in podium.lines if not line.startswith("{")]
+    assert podium.printed == ""
+    assert len(said) == 1, podium.lines
+    assert not any("Traceback" in line for line in podium.lines)
+    assert said[0].startswith("podium: ")
+    return said[0]
+
+
+async def test_the_first_start_makes_a_database_and_answers(start: Start, tmp_path: Path) -> None:
+    podium = await (await start("serve", "--port", "0", directory=tmp_path / "new" / "data")).ready()
+    assert (await podium.client.get("/readyz")).text == "ok"
+    assert len((await podium.client.get("/api/regions")).json()["regions"]) == 26
+    assert (await podium.post("0xABC")).text == "ok"
+    assert await podium.knows("0xabc")
+    answer = await podium.client.post("/graphql", json={"query": "{ orchestrators { nodes { address } } }"})
+    assert answer.json() == {"data": {"orchestrators": {"nodes": [{"address": "0xabc"}]}}}
+
+
+async def test_a_demo_shows_data_at_the_first_request(start: Start, data_dir: Path) -> None:
+    podium = await (await start("serve", "--demo", "--port", "0", directory=data_dir)).ready()
+    assert len((await podium.client.get("/api/aggregated_stats")).json()) == 6
+
+
+async def test_sigterm_turns_readiness_off_and_finishes_what_is_in_flight(serving: Podium) -> None:
+    async with attach(serving.data_dir) as logins:
+        other = await asyncpg.connect(logins.superuser)
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute(LOCK)
+        posts = [asyncio.create_task(serving.post(f"0x{number}")) for number in range(40)]
+        reads = [asyncio.create_task(serving.client.get("/api/aggregated_stats")) for _ in range(4)]
+        async with asyncio.timeout(1):
+            while await other.fetchval(WAITING) < len(reads) + 1:
+                await asyncio.sleep(0.01)
+        serving.process.terminate()
+        signalled_at = time.monotonic()
+        assert await readiness(serving) == 503
+        await transaction.rollback()
+        await other.close()
+    answers = await asyncio.gather(*posts, *reads)
+    assert [answer.status_code for answer in answers] == [200] * 44
+    assert await serving.end() == 0
+    assert time.monotonic() - signalled_at < 10
+    assert not is_running(serving.postmaster)
+
+
+async def readiness(podium: Podium) -> int | str:
+    """What a balancer that asks every quarter of a second sees first: no longer ready, or nobody there."""
+    async with httpx.AsyncClient(base_url=podium.url, headers={"Connection": "close"}) as balancer:
+        for _ in range(8):
+            await asyncio.sleep(0.25)
+            try:
+                answer = await balancer.get("/readyz")
+            except httpx.TransportError as error:
+                return repr(error)
+            if answer.status_code != 200:
+                return answer.status_code
+    return "still ready"
+
+
+async def test_ctrl_c_stops_it_and_its_postgres(serving: Podium) -> None:
+    serving.process.send_signal(SIGINT)
+    assert await serving.end() in (0, 130)
+    assert not is_running(serving.postmaster)
+
+
+async def test_what_was_acknowledged_survives_a_killed_gateway(start: Start, serving: Podium) -> None:
+    assert (await serving.post("0xkept")).status_code == 200
+    serving.process.kill()
+    assert await serving.end() == -SIGKILL
+    again = await (await start("serve", "--port", "0", directory=serving.data_dir)).ready()
+    assert await again.knows("0xkept")
+    assert (await again.post("0xnew")).status_code == 200
+
+
+async def test_a_second_one_on_the_same_directory_is_told_the_firsts_pid(start: Start, serving: Podium) -> None:
+    second = await start("serve", "--port", "0", directory=serving.data_dir)
+    assert f"pid {serving.process.pid}" in await only_line_of(second)
+    assert (await serving.client.get("/readyz")).status_code == 200
+
+
+async def test_a_port_in_use_is_one_line(start: Start, taken_port: int) -> None:
+    line = await only_line_of(await start("serve", "--port", str(taken_port)))
+    assert f"127.0.0.1:{taken_port}" in line
+    assert "--port" in line
+
+
+@pytest.mark.parametrize("auto_migrate", ["true", "false"])
+@pytest.mark.parametrize(
+    "postgres",
+    [
+        UNREACHABLE,
+        UNREACHABLE.replace("127.0.0.1", "nowhere.invalid"),
+        UNREACHABLE.replace(":1/", ":port/"),
+        UNREACHABLE.replace("127.0.0.1", "[::1"),
+        UNREACHABLE.replace(PASSWORD, f"%zz{PASSWORD}"),
+    ],
+    ids=["nobody listens", "no such host", "no port", "no address", "no percent-escape"],
+)
+async def test_an_unreachable_postgres_is_one_line(start: Start, postgres: str, auto_migrate: str) -> None:
+    await only_line_of(await start("serve", "--port", "0", POSTGRES=postgres, AUTO_MIGRATE=auto_migrate))
+
+
+async def test_an_unreachable_replica_is_one_line(start: Start, new_database: NewDatabase) -> None:
+    logins = (await new_database()).logins
+    settings = {"POSTGRES": logins.writer, "POSTGRES_OWNER": logins.owner, "POSTGRES_READ": UNREACHABLE}
+    await only_line_of(await start("serve", "--port", "0", **settings))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "abc"),
+        ("DB_TIMEOUT", "x"),
+        ("START_TIME_WINDOW", "0"),
+        ("DB_POOL_SIZE", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("POSTGRES", f"mysql://{USER}:{PASSWORD}@127.0.0.1/podium"),
+        ("POSTGRES_READ", f"{USER}:{PASSWORD}@127.0.0.1/podium"),
+        ("MAX_BODY_BYTES", "1 MiB"),
+    ],
+)
+async def test_a_wrong_setting_is_one_line_that_names_it(start: Start, name: str, value: str) -> None:
+    assert f"podium: {name}: " in await only_line_of(await start("serve", **{name: value}))
+
+
+async def test_an_empty_database_is_told_to_migrate(start: Start, new_database: NewDatabase) -> None:
+    url = (await new_database(template="template0")).logins.superuser
+    line = await only_line_of(await start("serve", "--port", "0", POSTGRES=url, AUTO_MIGRATE="false"))
+    assert "podium migrate" in line
+
+
+async def test_migrations_run_beside_a_running_server(start: Start, serving: Podium) -> None:
+    async def migrate(command: str) -> str:
+        podium = await start("migrate", command, directory=serving.data_dir)
+        assert await podium.end() == 0, podium.lines
+        return podium.printed
+
+    assert "Pending: 0" in await migrate("status")
+    assert (await serving.post("0xbefore")).status_code == 200
+    assert "Rolled back" in await migrate("down")
+    assert "Pending: 1" in await migrate("status")
+    assert (await serving.post("0xmeanwhile")).status_code == 503
+    assert "Applied" in await migrate("up")
+    assert (await serving.post("0xafter")).status_code == 200
+    assert await serving.knows("0xafter")
+    assert (await serving.client.get("/readyz")).status_code == 200
+    await only_line_of(await start("migrate", "sideways", directory=serving.data_dir))
+
+
+async def test_the_schema_and_the_version_are_printed_without_a_database(start: Start) -> None:
+    schema, version = await start("schema"), await start("--version")
+    assert (await schema.end(), await version.end()) == (0, 0)
+    assert "type Query {" in schema.printed
+    assert version.printed == f"podium {VERSION}\n"
+    assert not schema.data_dir.exists()
+
+
+@pytest.mark.parametrize("roles", ["one login", "three roles"])
+async def test_two_gateways_start_at_once_on_one_postgres(start: Start, new_database: NewDatabase, roles: str) -> None:
+    logins = (await new_database(template="template0")).logins
+    settings = {"POSTGRES": logins.superuser}
+    if roles == "three roles":
+        await execute(logins.superuser, ROLES.read_text())
+        settings = {"POSTGRES": logins.writer, "POSTGRES_OWNER": logins.owner, "POSTGRES_READ": logins.reader}
+    both = [await start("serve", "--port", "0", **settings) for _ in range(2)]
+    first, second = await asyncio.gather(*(podium.ready() for podium in both))
+    assert (await first.post("0xshared")).status_code == 200
+    assert await second.knows("0xshared")
+    for podium in both:
+        podium.process.terminate()
+    assert [await podium.end() for podium in both] == [0, 0]

@@ -1,0 +1,473 @@
+"""Garbage on every path: whatever arrives, the gateway answers soon, tells nothing of itself, and goes on serving."""
+
+import asyncio
+import json
+import os
+import re
+import sysconfig
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import httpx
+import orjson
+import psutil
+import pytest
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLList, GraphQLNonNull, get_named_type, is_leaf_type
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from resolvers.errors import InvalidArgument
+from resolvers.recording import PlacedResult
+from resolvers.results import Result, check_result, decode_result, result_from
+from resolvers.signing import signature
+from schema.root import GRAPHQL_SCHEMA
+from tests.harness import SECRET, Running
+
+ROOT = Path(__file__).resolve().parents[1]
+REQUESTS = 2000
+PATIENCE_S = 2.0
+MIB = 1 << 20
+# What no error may hold: names of our code, our driver, our tables and our machine.
+TELLTALE = re.compile(
+    rb"Traceback|asyncpg|psycopg|site-packages|\.py\b|/work/|/home/|SELECT |INSERT |pg_|podium\.\w|object at 0x"
+)
+PATHS = (
+    *("/", "/graphql", "/livez", "/readyz", "/metrics", "/schema.graphql", "/static/index.js", "/static/graphiql/"),
+    *("/api/aggregated_stats", "/api/raw_stats", "/api/top_ai_score", "/api/pipelines", "/api/regions"),
+    *("/api/post_stats", "/api/", "/api/none", "/none"),
+)
+METHODS = (*("GET", "POST") * 5, "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "?")
+TEXTS = (
+    *(
+        "",
+        " ",
+        "null",
+        "0",
+        "-1",
+        "1e999",
+        "-1e-999",
+        "1" + "0" * 400,
+        "nan",
+        "0x1",
+        "١٢٣",
+        "İ" * 56,
+        "ẞ" * 40,
+        "𐵐" * 9,
+    ),
+    *("%", "%zz", "%ff", "%00", "%ED%A0%80", "\0", "\r\n", "\x1b[2J", "\ufeff", "\U0010ffff", "a" * 5000, "9" * 5000),
+    *(
+        "../" * 20 + "etc/passwd",
+        "'; DROP TABLE results --",
+        "{}",
+        "[]",
+        '"',
+        "*/*;q=x",
+        "W/",
+        "bytes=0-,-1,5-2",
+        "FRA",
+    ),
+    *("bytes=" + "0-0," * 2000, "gzip, br;q=9, zstd", "*", "text/html, */*", "Thu, 99 Foo 0000 00:00:00", "chunked"),
+)
+NUMBERS = (0, -1, 1, 1000, 2**31, 2**53, 2**63, 2**64 - 1, 2**64, 10**400, 0.5, -1e308, 1e101, float("inf"))
+SCALARS: dict[str, tuple[Any, ...]] = {
+    "Int": (0, 1, 3, 1000, -1, 2**31),
+    "Float": (0, 1, 0.5, -1, 1e101, 1e308, 2**64),
+    "Boolean": (True, False),
+    "DateTime": ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-02-01T00:00:00", "9999-12-31", "0"),
+    "Duration": ("24h", "36500d", "0ms", "9" * 400 + "w", "1e9h"),
+}
+PARAMETERS = ("since", "until", "orchestrator", "region", "model", "pipeline", "job_type", "query", "variables", "x")
+HEADERS = (
+    *("Accept", "Accept-Encoding", "Authorization", "Content-Type", "Content-Encoding", "Cookie", "Expect", "Host"),
+    *("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "Origin", "Range", "Referer", "TE", "Upgrade"),
+    *("Access-Control-Request-Headers", "Access-Control-Request-Method", "X-Forwarded-For", "X-Request-Id"),
+)
+USUAL = {"region": "FRA", "orchestrator": "0x1"}
+VALID = {**USUAL, "success_rate": 1, "round_trip_time": 0.5}
+FIELDS = (*Result.__struct_fields__, "extra")
+WORDS = (
+    *"{}()[]:!$@=|&",
+    "...",
+    "query",
+    "mutation",
+    "fragment",
+    "on",
+    "Query",
+    "a",
+    "$a",
+    "1e999",
+    '"',
+    '"""',
+    "true",
+)
+ROOTS: list[tuple[str, str, Any]] = [
+    (kind, name, field)
+    for kind, root in (("query", GRAPHQL_SCHEMA.query_type), ("mutation", GRAPHQL_SCHEMA.mutation_type))
+    for name, field in (root.fields.items() if root else ())
+]
+
+
+class Answer(NamedTuple):
+    """What came back: status 0 when the connection was closed without an answer."""
+
+    status: int
+    content: bytes
+
+    @property
+    def is_wrong(self) -> bool:
+        is_page = self.status == 200 and b"\r\ncontent-type: application/json" not in self.content
+        return self.status >= 500 or (not is_page and TELLTALE.search(self.content) is not None)
+
+
+class Server(NamedTuple):
+    """A `podium serve` in a process of its own."""
+
+    pid: int
+    url: str
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", httpx.URL(self.url).port)
+
+    async def send(self, *parts: bytes) -> Answer:
+        """All that is answered until the server closes; TimeoutError when it does not in time."""
+        content = b""
+        reader, writer = await self.connect()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                with suppress(ConnectionError):
+                    for part in parts:
+                        writer.write(part)
+                        await writer.drain()
+                with suppress(ConnectionError):
+                    while received := await reader.read(1 << 16):
+                        content += received
+        finally:
+            writer.transport.abort()
+        status = content[9:12] if content.startswith(b"HTTP/1.1 ") else b"0"
+        return Answer(int(status), content)
+
+    @property
+    def memory_bytes(self) -> int:
+        return int(psutil.Process(self.pid).memory_info().rss)
+
+    async def internal_errors(self) -> bytes:
+        """How often something surprised it."""
+        (line,) = re.findall(rb"podium_internal_errors_total .*", (await self.send(request("GET", "/metrics"))).content)
+        return line
+
+
+@pytest.fixture(scope="module")
+async def process(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    data_dir = tmp_path_factory.mktemp("garbage")
+    process = await asyncio.create_subprocess_exec(
+        *(Path(sysconfig.get_path("scripts")) / "podium", "serve", "--port", "0"),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SECRET": SECRET, "PODIUM_DATA_DIR": str(data_dir)},
+        cwd="/",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        limit=MIB,
+    )
+    assert process.stderr
+    async for line in process.stderr:
+        if (event := orjson.loads(line))["event"] == "ready":
+            break
+    draining = asyncio.create_task(process.stderr.read())
+    yield Server(process.pid, event["url"])
+    with suppress(ProcessLookupError):
+        process.terminate()
+    await process.wait()
+    await draining
+
+
+@pytest.fixture
+async def server(process: Server) -> AsyncIterator[Server]:
+    """A server that serves as ever after the test, and was not surprised by it."""
+    before = await process.internal_errors()
+    yield process
+    assert b'"regions":[{' in (await process.send(request("GET", "/api/regions"))).content
+    assert (await process.send(post("/api/post_stats", orjson.dumps(VALID)))).content.endswith(b"ok")
+    assert await process.internal_errors() == before
+
+
+def request(method: str, target: str, body: bytes = b"", *headers: str, chunked: bool = False) -> bytes:
+    """A complete request, so that an answer is due, and the last one of its connection."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: podium", "Connection: close", *headers]
+    if chunked:
+        body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:]) if part) + b"0\r\n\r\n"
+        lines.append("Transfer-Encoding: chunked")
+    elif body or method == "POST":
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogatepass") + body
+
+
+def post(path: str, body: bytes, *headers: str, chunked: bool = False) -> bytes:
+    """A signed POST of what is, or is not, JSON."""
+    signed = f"Authorization: {signature(body, SECRET)}"
+    return request("POST", path, body, "Content-Type: application/json", signed, *headers, chunked=chunked)
+
+
+# Makers of garbage, from a source of chance
+
+
+def any_request(random: Random) -> bytes:
+    target = random.choice(PATHS)
+    if random.random() < 0.4:
+        target += random.choice(("", "/", "//", "#", ";")) + any_text(random)
+    if count := random.choice((0, 0, 1, 3, 9, 1500)):
+        target += "?" + "&".join(f"{random.choice(PARAMETERS)}={any_text(random)}" for _ in range(count))
+    if random.random() < 0.9:
+        target = re.sub(r"[\s\0]", "%20", target)
+    headers = [f"{random.choice(HEADERS)}: {random.choice(TEXTS)}" for _ in range(random.choice((0, 1, 5, 40)))]
+    headers = [re.sub(r"[\x00-\x1f]", "", header) if random.random() < 0.97 else header for header in headers]
+    body = any_body(random) if random.random() < 0.5 else b""
+    return request(random.choice(METHODS), target[:60_000], body, *headers, chunked=random.random() < 0.2)
+
+
+def any_body(random: Random) -> bytes:
+    kind = random.randrange(6)
+    if kind == 0:
+        return random.randbytes(random.randrange(2000))
+    if kind == 1:
+        opening = random.choice((b"[", b'{"a":', b'{"query":[', b'{"extra":{"a":[[', b'{"variables":{"x":'))
+        return opening * random.choice((10, 300, 1200, 100_000))
+    body = encoded(random, any_value(random))
+    if kind == 2:
+        return body[: random.randrange(len(body) + 1)]
+    if kind == 3:
+        return body.replace(b'"', random.choice((b"'", b"\xff", b"\0", b'"\\u0000', b"\\")))
+    return body
+
+
+def any_result(random: Random) -> bytes:
+    fields = {random.choice(FIELDS): any_value(random) for _ in range(random.choice((1, 1, 2, 5)))}
+    body = encoded(random, {**VALID, **fields}) if random.random() < 0.8 else any_body(random)
+    return post("/api/post_stats", body, chunked=random.random() < 0.1)
+
+
+def any_document(random: Random) -> bytes:
+    words = random.choices((*WORDS, *TEXTS[:20], "regions", "stats", "nodes"), k=random.choice((5, 50, 900)))
+    query = " ".join(words) if random.random() < 0.7 else any_value(random)
+    operation = {"query": query, "variables": any_value(random), "operationName": random.choice((None, "", "a", 1))}
+    return post("/graphql", encoded(random, operation))
+
+
+def any_question(random: Random) -> bytes:
+    """A valid document for one of the schema's entry points, with arguments that fit for the most part."""
+    kind, name, field = random.choice(ROOTS)
+    variables = given_for(random, field.args)
+    declared = ", ".join(f"${argument}: {field.args[argument].type}" for argument in variables)
+    passed = ", ".join(f"{argument}: ${argument}" for argument in variables)
+    call = f"a({declared}) {{ {name}({passed})" if variables else f"a {{ {name}"
+    body = encoded(random, {"query": f"{kind} {call} {selection(field)} }}", "variables": variables})
+    return post("/graphql", body, f"Accept: {random.choice(('*/*', 'application/graphql-response+json'))}")
+
+
+def selection(field: Any, depth: int = 3) -> str:
+    """Everything below a field, as deep as this."""
+    type_ = get_named_type(field.type)
+    if is_leaf_type(type_):
+        return ""
+    inner = [(name, it) for name, it in type_.fields.items() if depth or is_leaf_type(get_named_type(it.type))]
+    return "{ __typename " + " ".join(f"{name} {selection(it, depth - 1)}" for name, it in inner) + " }"
+
+
+def given_for(random: Random, described: dict[str, Any]) -> dict[str, Any]:
+    """Values for the arguments or fields that are required, and for some of the others."""
+    types = {name: it.type for name, it in described.items()}
+    chosen = [name for name in types if isinstance(types[name], GraphQLNonNull) or random.random() < 0.3]
+    are_usual = {name: str(types[name]) == "String!" and random.random() < 0.8 for name in chosen}
+    return {name: USUAL.get(name) if are_usual[name] else typed(random, types[name]) for name in chosen}
+
+
+def typed(random: Random, type_: Any) -> Any:
+    """A value of a GraphQL type, for the most part."""
+    type_ = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    if random.random() < 0.02:
+        return any_value(random)
+    if isinstance(type_, GraphQLList):
+        return [typed(random, type_.of_type) for _ in range(random.choice((0, 1, 3)))]
+    if isinstance(type_, GraphQLInputObjectType):
+        return given_for(random, type_.fields)
+    if isinstance(type_, GraphQLEnumType):
+        return random.choice(list(type_.values))
+    if type_.name == "ID" or (type_.name == "String" and random.random() < 0.2):
+        cursor = [random.choice(("Stat", "Orchestrator")), random.choice(TEXTS), *random.choices(NUMBERS, k=2)]
+        return urlsafe_b64encode(encoded(random, random.choice((cursor, cursor[:2], cursor[2:])))).decode()
+    return random.choice(SCALARS.get(type_.name, TEXTS))
+
+
+def any_text(random: Random) -> str:
+    text = random.choice(TEXTS)[: random.choice((3, 60, 6000))]
+    return text if random.random() < 0.05 else quote(text)
+
+
+def any_value(random: Random, depth: int = 0) -> Any:
+    kind = random.randrange(6 if depth < 4 else 4)
+    if kind == 0:
+        return random.choice((None, True, False, "\ud800", *NUMBERS))
+    if kind < 4:
+        return random.choice(TEXTS)[: random.choice((3, 60, 6000))]
+    if kind == 4:
+        return [any_value(random, depth + 1) for _ in range(random.randrange(4))]
+    return {random.choice((*FIELDS, *TEXTS[:30])): any_value(random, depth + 1) for _ in range(random.randrange(4))}
+
+
+def encoded(random: Random, value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=random.random() < 0.5).encode("utf-8", "surrogatepass")
+
+
+async def test_two_thousand_garbage_requests_hurt_nobody(server: Server) -> None:
+    random = Random(20261122)
+    makers = (any_request, any_request, any_result, any_document, any_question)
+    requests = [random.choice(makers)(random) for _ in range(REQUESTS)]
+    wrong: list[tuple[bytes, Answer | str]] = []
+
+    async def send_all(waiting: list[bytes]) -> None:
+        while waiting:
+            garbage = waiting.pop()
+            try:
+                answer = await server.send(garbage)
+            except TimeoutError:
+                wrong.append((garbage, "no answer in time"))
+            else:
+                wrong.extend([(garbage, answer)] if answer.is_wrong else [])
+
+    half = requests[: REQUESTS // 2]
+    await asyncio.gather(*(send_all(half) for _ in range(4)))
+    before = server.memory_bytes
+    await asyncio.gather(*(send_all(requests) for _ in range(4)))
+    assert wrong == []
+    assert server.memory_bytes - before < 50 * MIB
+
+
+# What is known to hurt
+
+
+def doubling(field: str = "") -> str:
+    """Twenty fragments, each spreading the next twice."""
+    steps = (f"fragment f{n} on Query {{ {field} ...f{n + 1} {field} ...f{n + 1} }}" for n in range(20))
+    return f"{{ ...f0 }} {' '.join(steps)} fragment f20 on Query {{ __typename }}"
+
+
+DOCUMENTS = {
+    "nested 500 deep": "{a" * 500 + "}" * 500,
+    "nested 100,000 deep": "{a" * 100_000,
+    "lists 100,000 deep": "{ node(id: " + "[" * 100_000,
+    "doubling fragments": doubling(),
+    "doubling fragments with fields": doubling("__typename"),
+    "a cycle of fragments": "{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }",
+    "equal fields": "{" + " regions { code }" * 249 + "}",
+    "equal fields with arguments": "{" + ' orchestrator(address: "0x") { id }' * 99 + "}",
+    "equal nested fields": "{" + " stats { nodes { orchestrator { address } } }" * 80 + "}",
+    "thousands of aliases": "{" + " ".join(f"a{n}: __typename" for n in range(5000)) + "}",
+    "hundreds of errors": "{" + " ".join(f"none{n}" for n in range(900)) + "}",
+    "thousands of directives": "{ __typename" + " @a" * 5000 + "}",
+    "unknown directives": "{ __typename" + " @a" * 45 + "}",
+    "a string of 900 kB": '{ node(id: "' + "a" * 900_000 + '") { id } }',
+    "an integer of 900 kB": "{ stats(first: " + "9" * 900_000 + ") { nodes { id } } }",
+    "deep introspection": "{ __schema { types {" + " fields { type {" * 6 + " name" + " } }" * 6 + " } } }",
+    "wide introspection": "{" + " ".join(f"a{n}: __schema {{ types {{ name }} }}" for n in range(15)) + "}",
+    "interfaces of interfaces": '{ __type(name: "Node") {' + " possibleTypes { interfaces {" * 6 + " name" + " } }" * 7,
+}
+HURTFUL = {
+    "a slow pattern": request("GET", "/api/pipelines?since=" + "1" * 12_000 + "x"),
+    "thousands of parameters": request("GET", "/api/pipelines?" + "&".join(f"a{n}=" for n in range(5000))),
+    "ranges": request("GET", "/static/index.js", b"", "Range: bytes=" + ",".join(f"{n}-{n}" for n in range(6000))),
+    "a NUL in a static path": request("GET", "/static/%00"),
+    **{
+        f"a payload {depth} deep around {inner!r}": post(
+            "/api/post_stats", b'{"extra":' + b"[" * depth + inner + b"]" * depth + b"," + orjson.dumps(VALID)[1:]
+        )
+        for depth in (253, 254, 300, 1000)
+        for inner in (b"{}", b'"\\u0000"')
+    },
+    "a name that grows in lower case": post("/api/post_stats", orjson.dumps({**VALID, "orchestrator": "İ" * 56})),
+    "a name that only Postgres lower-cases": post("/api/post_stats", orjson.dumps({**VALID, "orchestrator": "𐵐"})),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+async def test_a_hostile_document_is_answered_soon(server: Server, name: str) -> None:
+    answer = await server.send(post("/graphql", json.dumps({"query": DOCUMENTS[name]}).encode()))
+    assert answer.status in (200, 400)
+    assert not answer.is_wrong
+    assert answer.content.count(b'"message"') <= 20
+
+
+async def test_a_question_with_a_huge_answer_is_refused(server: Server) -> None:
+    below = "orchestrator { aggregates { orchestrator { aggregates { score } } } }"
+    query = f"query ($size: Int) {{ stats(first: $size) {{ nodes {{ {below} }} }} }}"
+    answer = await server.send(post("/graphql", orjson.dumps({"query": query, "variables": {"size": 1000}})))
+    assert b'"TOO_COMPLEX"' in answer.content
+
+
+@pytest.mark.parametrize("name", HURTFUL)
+async def test_a_hostile_request_is_answered_soon(server: Server, name: str) -> None:
+    answer = await server.send(HURTFUL[name])
+    assert answer.status in (200, 206, 400, 404, 416)
+    assert not answer.is_wrong
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/api/post_stats"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
+async def test_a_body_over_the_limit_is_413(server: Server, path: str, chunked: bool) -> None:
+    assert (await server.send(post(path, b'{"query": "' + b"a" * MIB, chunked=chunked))).status == 413
+
+
+async def test_headers_without_end_are_refused_and_forgotten(server: Server) -> None:
+    before = server.memory_bytes
+    answer = await server.send(b"GET / HTTP/1.1\r\nHost: podium\r\n", *(b"x" * 65_536 for _ in range(480)))
+    assert answer.status in (0, 400, 431)
+    assert server.memory_bytes - before < 16 * MIB
+
+
+async def test_clients_that_leave_in_the_middle_of_a_body_are_no_mistake_of_ours(server: Server) -> None:
+    for path in ("/graphql", "/api/post_stats"):
+        whole = post(path, b'{"query": "' + b"a" * 100_000 + b'"}')
+        for part in (whole[:300], whole[:-1]):
+            _, writer = await server.connect()
+            writer.write(part)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+
+# Every result that is not refused can be stored
+
+TEXT = st.text(max_size=70) | st.sampled_from([*TEXTS, "Text to image", "m"])
+NUMBER = st.integers(-(2**63), 2**64 - 1) | st.floats() | st.sampled_from([1e101, 0, 1])
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBER | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS) | TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+GIVEN = st.dictionaries(st.sampled_from(FIELDS) | TEXT, JSON, max_size=6).map(lambda fields: {**VALID, **fields})
+BODY = st.binary(max_size=60) | (GIVEN | JSON).map(lambda value: json.dumps(value).encode())
+THOROUGH = settings(
+    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def accepted(read: Callable[[], Result]) -> list[PlacedResult]:
+    """The result, placed; nothing when it is refused as it should be."""
+    try:
+        check_result(result := read())
+    except InvalidArgument:
+        return []
+    return [PlacedResult(result, 1)]
+
+
+@THOROUGH
+@given(bodies=st.lists(BODY, min_size=20, max_size=40), fields=st.lists(GIVEN, min_size=20, max_size=40))
+async def test_a_result_is_refused_or_can_be_stored(
+    running: Running, bodies: list[bytes], fields: list[dict[str, Any]]
+) -> None:
+    placed = [item for body in bodies for item in accepted(lambda: decode_result(body))]  # noqa: B023
+    placed += [item for given in fields for item in accepted(lambda: result_from(given))]  # noqa: B023
+    if placed:
+        assert len(await running.gateway.recorder.store(placed)) == len(placed)
