@@ -72,6 +72,8 @@ class PoolOptions:
     timeout_s: float
     application_name: str = "podium"
     pooled_by_pgbouncer: bool = False
+    # Optional filters fold away only in plans made for their values; what always runs the same way keeps its plan.
+    for_questions: bool = False
 
 
 class Pool:
@@ -192,7 +194,7 @@ def _server_settings(options: PoolOptions) -> dict[str, str]:
         "statement_timeout": str(round(options.timeout_s * 1000)),
         "lock_timeout": "2000",
         "idle_in_transaction_session_timeout": "10000",
-        "plan_cache_mode": "force_custom_plan",
+        "plan_cache_mode": "force_custom_plan" if options.for_questions else "auto",
         "jit": "off",
         "timezone": "UTC",
     }

@@ -26,7 +26,6 @@ ALTER ROLE podium_reader SET idle_in_transaction_session_timeout = '10s';
 ALTER ROLE podium_reader SET default_transaction_read_only = on;
 
 -- Optional filters fold away only in plans made for their values; a compiled plan is dearer than these queries.
-ALTER ROLE podium_writer SET plan_cache_mode = force_custom_plan;
 ALTER ROLE podium_reader SET plan_cache_mode = force_custom_plan;
 ALTER ROLE podium_writer SET jit = off;
 ALTER ROLE podium_reader SET jit = off;

@@ -175,7 +175,7 @@ def _database(settings: Settings, urls: Urls) -> Database:
     )
     write_options = replace(options, timeout_s=settings.db_timeout.total_seconds())
     write = Pool(urls.write, write_options, from_driver)
-    return Database(write=write, read=Pool(urls.read, options, from_driver))
+    return Database(write=write, read=Pool(urls.read, replace(options, for_questions=True), from_driver))
 
 
 def _pool_state(pool: Pool) -> dict[str, float]:

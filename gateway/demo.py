@@ -28,10 +28,7 @@ async def fill_with_demo(db: Database, catalog: Catalog) -> int:
     random, now = Random(1), datetime.now(UTC)  # noqa: S311  made-up data, the same every time
     results = [_result(random) for _ in range(RESULTS)]
     times = sorted(now - timedelta(seconds=random.uniform(0, 86_000)) for _ in results)
-    placed = [
-        PlacedResult(result, await catalog.region_id(result.region, result.job_type), recorded_at=time)
-        for result, time in zip(results, times, strict=True)
-    ]
+    placed = [PlacedResult(result, recorded_at=time) for result, time in zip(results, times, strict=True)]
     return len(await store_results(db, catalog, placed))
 
 

@@ -1,24 +1,24 @@
 """The small tables that results refer to, kept in memory: regions, orchestrators, pipelines and models."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from time import monotonic
 
-from db.pool import Database, Row, Runner
+from db.pool import Database, Row
 from db.statements import STATEMENTS
 from resolvers.errors import InvalidRegion
 from resolvers.results import JobType, Result
 
 REGIONS = STATEMENTS["leaderboard.regions"]
 REGISTER_REGIONS = STATEMENTS["leaderboard.register_regions"]
-ORCHESTRATOR_IDS = STATEMENTS["leaderboard.orchestrator_ids"]
-PIPELINE_IDS = STATEMENTS["leaderboard.pipeline_ids"]
-MODEL_IDS = STATEMENTS["leaderboard.model_ids"]
+ADD_ORCHESTRATORS = STATEMENTS["leaderboard.add_orchestrators"]
+ADD_PIPELINES = STATEMENTS["leaderboard.add_pipelines"]
+ADD_MODELS = STATEMENTS["leaderboard.add_models"]
 
 MAX_KNOWN = 100_000
 
 
 class Catalog:
-    """Ids by name. Regions are read again after `ttl_s`, or at once for a name that is not known yet."""
+    """Names that are in the database; regions are read again after `ttl_s`, or at once for an unknown one."""
 
     def __init__(self, db: Database, ttl_s: float, clock: Callable[[], float] = monotonic) -> None:
         self._db = db
@@ -29,11 +29,10 @@ class Catalog:
     def forget(self) -> None:
         """Read everything anew, because the database is not the one that was read."""
         self._regions: list[Row] = []
-        self._region_ids: dict[tuple[str, str], int] = {}
+        self._region_by_key: dict[tuple[str, str], Row] = {}
         self._regions_until = 0.0
-        self._orchestrator_ids: dict[str, int] = {}
-        self._model_ids: dict[tuple[str, str], int] = {}
-        self._meanings: dict[tuple[str, int], object] = {}
+        self._orchestrators: set[str] = set()
+        self._models: set[tuple[str, str]] = set()
 
     async def regions(self) -> list[Row]:
         """All regions (id, code, job_type, name, created_at), by code and job type; at most `ttl_s` old."""
@@ -49,81 +48,44 @@ class Catalog:
             found = self._find_region(code, job_type)
         return found
 
-    async def region_id(self, code: str, job_type: JobType) -> int:
-        """The id of a region by its exact code; InvalidRegion when there is none for this kind of job."""
-        found = self._region_ids.get((code, job_type))
-        if found is not None:
-            return found
-        region = await self.region(code, job_type)
-        if region is None:
-            raise self._invalid_region(code, job_type)
-        return int(region.id)
+    async def require_region(self, code: str, job_type: JobType) -> None:
+        """Raise InvalidRegion unless there is a region with exactly this code for this kind of job."""
+        if await self.region(code, job_type) is None:
+            known = await self.region(code, None)
+            detail = f": {code} is not known for {job_type} jobs" if known else ""
+            raise InvalidRegion(f"invalid region{detail}", field="region")
 
     async def register_regions(self, names: dict[str, str], job_type: JobType) -> None:
         """Add the regions that are not known yet, names by code; known ones are not renamed."""
         await self.regions()
-        new = {code: name for code, name in names.items() if (code, job_type) not in self._region_ids}
+        new = {code: name for code, name in names.items() if self._find_region(code, job_type) is None}
         if new:
             codes = list(new)
             await self._db.write.fetch(REGISTER_REGIONS, codes=codes, job_type=job_type, names=list(new.values()))
             await self._read_regions()
 
-    def knows(self, results: Iterable[Result]) -> bool:
-        """Whether the ids of all orchestrators and models of these results are in memory."""
-        return all(
-            result.orchestrator.lower() in self._orchestrator_ids
-            and (result.job_type != "ai" or (result.pipeline, result.model) in self._model_ids)
-            for result in results
-        )
-
-    async def learn(self, db: Runner, results: Iterable[Result]) -> None:
-        """Read, and add where new, the orchestrators and models of these results."""
-        if len(self._orchestrator_ids) + len(self._model_ids) > MAX_KNOWN:
-            self.forget()
-        addresses = {result.orchestrator.lower() for result in results} - self._orchestrator_ids.keys()
+    async def learn(self, results: Collection[Result]) -> None:
+        """Add the orchestrators and models of these results that are not known yet."""
         # In one order everywhere, so that two gateways that add the same names do not wait for each other.
-        while missing := sorted(addresses - self._orchestrator_ids.keys()):
-            rows = await db.fetch(ORCHESTRATOR_IDS, addresses=missing)
-            self._note("orchestrator", rows, lambda row: row.address)
-            self._orchestrator_ids.update((row.address, row.id) for row in rows)
-        models = {(result.pipeline, result.model) for result in results if result.job_type == "ai"}
-        while missing_models := sorted(models - self._model_ids.keys()):
-            await self._learn_models(db, missing_models)
-
-    def orchestrator_id(self, result: Result) -> int:
-        """The id of a result's orchestrator; it must be known."""
-        return self._orchestrator_ids[result.orchestrator.lower()]
-
-    def model_id(self, result: Result) -> int | None:
-        """The id of a result's model, which must be known; None for transcoding."""
-        return self._model_ids[result.pipeline, result.model] if result.job_type == "ai" else None
-
-    async def _learn_models(self, db: Runner, models: list[tuple[str, str]]) -> None:
-        pipelines: dict[str, int] = {}
-        while missing := sorted({pipeline for pipeline, _ in models} - pipelines.keys()):
-            pipelines |= {row.name: row.id for row in await db.fetch(PIPELINE_IDS, names=missing)}
-        by_id = {id_: name for name, id_ in pipelines.items()}
-        ids = [pipelines[pipeline] for pipeline, _ in models]
-        rows = await db.fetch(MODEL_IDS, pipeline_ids=ids, names=[model for _, model in models])
-        self._note("model", rows, lambda row: (by_id[row.pipeline_id], row.name))
-        self._model_ids.update(((by_id[row.pipeline_id], row.name), row.id) for row in rows)
-
-    def _note(self, kind: str, rows: list[Row], name: Callable[[Row], object]) -> None:
-        """Forget everything when an id means something else than before: the database was restored."""
-        if any(self._meanings.get((kind, row.id), name(row)) != name(row) for row in rows):
+        addresses = sorted({result.orchestrator.lower() for result in results} - self._orchestrators)
+        models = sorted({(r.pipeline, r.model) for r in results if r.job_type == "ai"} - self._models)
+        if len(self._orchestrators) + len(self._models) > MAX_KNOWN:
             self.forget()
-        self._meanings.update(((kind, row.id), name(row)) for row in rows)
+        if addresses:
+            await self._db.write.fetch(ADD_ORCHESTRATORS, addresses=addresses)
+            self._orchestrators.update(addresses)
+        if models:
+            pipelines, names = [pipeline for pipeline, _ in models], [name for _, name in models]
+            await self._db.write.fetch(ADD_PIPELINES, names=sorted(set(pipelines)))
+            await self._db.write.fetch(ADD_MODELS, pipelines=pipelines, names=names)
+            self._models.update(models)
 
     async def _read_regions(self) -> None:
         self._regions = await self._db.write.fetch(REGIONS)
-        self._region_ids = {(row.code, row.job_type): row.id for row in self._regions}
+        self._region_by_key = {(row.code, row.job_type): row for row in self._regions}
         self._regions_until = self._clock() + self._ttl_s
 
     def _find_region(self, code: str, job_type: str | None) -> Row | None:
-        wanted = (row for row in self._regions if row.code == code and job_type in (None, row.job_type))
-        return next(wanted, None)
-
-    def _invalid_region(self, code: str, job_type: JobType) -> InvalidRegion:
-        if any(known == code for known, _ in self._region_ids):
-            return InvalidRegion(f"invalid region: {code} is not known for {job_type} jobs", field="region")
-        return InvalidRegion("invalid region", field="region")
+        if job_type is not None:
+            return self._region_by_key.get((code, job_type))
+        return next((row for row in self._regions if row.code == code), None)

@@ -11,7 +11,7 @@ from db.pool import Database, Row
 from db.statements import STATEMENTS
 from resolvers.catalog import Catalog
 from resolvers.errors import InvalidArgument, PodiumError
-from resolvers.legacy_leaderboard import EVENTS, IDS_PER_TABLE, Legacy, LegacyTable, RegionIds, place, posted_at
+from resolvers.legacy_leaderboard import EVENTS, IDS_PER_TABLE, Legacy, LegacyTable, place, posted_at
 from resolvers.recording import PlacedResult, store_results
 
 LAST_ID = STATEMENTS["imports.last_id"]
@@ -85,15 +85,15 @@ class Target:
         last_id = await self._db.write.fetchval(LAST_ID, source=source)
         return FIRST_ID if last_id is None else int(last_id)
 
-    async def region_ids(self) -> dict[tuple[str, str], int]:
-        """The ids of the regions by code and job type."""
-        return {(region.code, region.job_type): region.id for region in await self._catalog.regions()}
+    async def regions(self) -> set[tuple[str, str]]:
+        """The regions, as code and job type."""
+        return {(region.code, region.job_type) for region in await self._catalog.regions()}
 
-    async def register(self, regions: Sequence[Row]) -> RegionIds:
-        """Add the regions that are not known yet; the ids of all."""
+    async def register(self, regions: Sequence[Row]) -> set[tuple[str, str]]:
+        """Add the regions that are not known yet; all there are now."""
         for region in regions:
             await self._catalog.register_regions({region.code: region.name}, region.job_type)
-        return await self.region_ids()
+        return await self.regions()
 
     async def stored_from_region_tables(self, placed: Sequence[PlacedResult]) -> set[int]:
         """The ids of the events that were imported already, from a region's table, when they were no events yet."""
@@ -106,7 +106,8 @@ class Target:
             ids=[item.id for item in placed],
             addresses=[item.result.orchestrator for item in placed],
             recorded_ats=[posted_at(item.result) for item in placed],
-            region_ids=[item.region_id for item in placed],
+            regions=[item.result.region for item in placed],
+            job_types=[item.result.job_type for item in placed],
             round_trip_times=[item.result.round_trip_time for item in placed],
             below_id=-IDS_PER_TABLE,
         )
@@ -124,9 +125,9 @@ class Target:
 class Rehearsal(Target):
     """Answers as podium would, and writes nothing."""
 
-    async def register(self, regions: Sequence[Row]) -> RegionIds:
-        """The ids of all regions, as if those that are not known yet had one."""
-        return {(region.code, region.job_type): 0 for region in regions} | await self.region_ids()
+    async def register(self, regions: Sequence[Row]) -> set[tuple[str, str]]:
+        """All there would be."""
+        return {(region.code, region.job_type) for region in regions} | await self.regions()
 
     async def store(self, placed: Sequence[PlacedResult]) -> int:
         """How many results would be new."""
@@ -153,15 +154,15 @@ class Import:
         self._legacy = legacy
         self._target = target
         self._report = report
-        self._regions: RegionIds = {}
+        self._regions: set[tuple[str, str]] = set()
 
     async def run(self, *, from_start: bool = False) -> Summary:
         """Import everything that is new since the last run, or look at everything again."""
-        known = await self._target.region_ids()
+        known = await self._target.regions()
         regions = await self._legacy.regions()
         self._regions = await self._target.register(regions)
         tables = {table.name: await self._import(table, from_start) for table in self._legacy.tables}
-        return Summary(tables, len(regions), len(self._regions.keys() - known.keys()))
+        return Summary(tables, len(regions), len(self._regions - known))
 
     async def _import(self, table: LegacyTable, from_start: bool) -> Counts:
         last_id = FIRST_ID if from_start else await self._target.last_id(table.identity)

@@ -1,6 +1,6 @@
 """A database of the original leaderboard, read and never written: its tables, their rows, and the result in a row."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
@@ -55,7 +55,7 @@ _WIDER_TYPES = {"integer": "bigint", "character varying": "text"}
 # The tables before v1.
 _REGION_TABLES = tuple(name.removeprefix("table.") for name in OPEN_REGION_TABLE.pieces if name.startswith("table."))
 
-RegionIds = Mapping[tuple[str, str], int]
+Regions = Collection[tuple[str, str]]
 
 
 class ImportFailed(Exception):
@@ -129,14 +129,13 @@ async def open_legacy(url: str) -> AsyncIterator[Legacy]:
         await pool.close()
 
 
-def place(table: str, row: Any, regions: RegionIds) -> PlacedResult:
+def place(table: str, row: Any, regions: Regions) -> PlacedResult:
     """The result in a row, as it is to be stored; InvalidArgument or InvalidRegion says why it cannot be."""
     columns = {"region": row.region, "orchestrator": (row.orchestrator or "").lower()}
     result = result_from(_fields(row.payload) | columns, may_hold_nul=False)
     check_result(result)
-    return PlacedResult(
-        result, _region_id(result, regions), imported_id(table, row.id), _recorded_at(table, row, result)
-    )
+    _check_region(result, regions)
+    return PlacedResult(result, imported_id(table, row.id), _recorded_at(table, row, result))
 
 
 def imported_id(table: str, row_id: int) -> int:
@@ -165,14 +164,12 @@ def _fields(payload: str | None) -> dict[str, Any]:
     return fields
 
 
-def _region_id(result: Result, regions: RegionIds) -> int:
+def _check_region(result: Result, regions: Regions) -> None:
     if not result.region:
         raise InvalidRegion("invalid region: the row has none", field="region")
-    try:
-        return regions[result.region, result.job_type]
-    except KeyError:
+    if (result.region, result.job_type) not in regions:
         reason = f"invalid region: {result.region} is not known for {result.job_type} jobs"
-        raise InvalidRegion(reason, field="region") from None
+        raise InvalidRegion(reason, field="region")
 
 
 def _recorded_at(table: str, row: Any, result: Result) -> datetime:

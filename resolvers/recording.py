@@ -19,17 +19,16 @@ CREATE_PARTITIONS = STATEMENTS["leaderboard.create_partitions"]
 
 MAX_RESULTS = 1000
 MAX_ID = 2**63 - 1
-_LOOKED_UP = ("id", "recorded_at", "orchestrator_id", "region_id", "model_id", "errors", "payload")
-_PLAIN_COLUMNS = tuple(name for name in STORE_RESULTS.parameters if name not in _LOOKED_UP)
+_MADE_HERE = ("id", "recorded_at", "errors", "payload", "orchestrator", "pipeline", "model")
+_PLAIN_COLUMNS = tuple(name for name in STORE_RESULTS.parameters if name not in _MADE_HERE)
 _plain_values = attrgetter(*_PLAIN_COLUMNS)
 _AHEAD = timedelta(days=14)
 
 
 class PlacedResult(NamedTuple):
-    """A checked result with its region; imported ones have an id and a time of their own."""
+    """A checked result; imported ones have an id and a time of their own."""
 
     result: Result
-    region_id: int
     id: int | None = None
     recorded_at: datetime | None = None
 
@@ -51,9 +50,9 @@ class Recorder:
 
     async def check(self, result: Result) -> PlacedResult:
         """A result that can be stored; InvalidRegion, or InvalidArgument with the field, when it cannot."""
-        region_id = await self._catalog.region_id(result.region, result.job_type)
+        await self._catalog.require_region(result.region, result.job_type)
         check_result(result)
-        return PlacedResult(result, region_id)
+        return PlacedResult(result)
 
     async def store(self, placed: list[PlacedResult]) -> list[ResultKey]:
         """Store checked results, all or none; returns after the commit. Unavailable while the database is away."""
@@ -65,13 +64,17 @@ async def store_results(db: Database, catalog: Catalog, placed: Sequence[PlacedR
     try:
         return await _store_once(db, catalog, placed)
     except asyncpg.CheckViolationError as error:
-        if error.constraint_name:  # Postgres knows lower case letters that Python does not
+        if error.constraint_name == "orchestrators_address_check":  # Postgres has lower case that Python has not
             raise InvalidArgument("orchestrator: it has no lower case", field="orchestrator") from None
+        if error.constraint_name:
+            raise
         # there is no partition for that time
         await _create_partitions_of(db, [item.recorded_at or datetime.now(UTC) for item in placed])
-    except asyncpg.ForeignKeyViolationError:  # what is in memory comes from another database, before a restore
+    except (asyncpg.NotNullViolationError, asyncpg.ForeignKeyViolationError):
+        # A name that was known is there no more: the database was restored.
         catalog.forget()
-        placed = [await _placed_again(catalog, item) for item in placed]
+        for region, job_type in {(item.result.region, item.result.job_type) for item in placed}:
+            await catalog.require_region(region, job_type)
     return await _store_once(db, catalog, placed)
 
 
@@ -79,10 +82,6 @@ async def create_partitions(db: Database, since: datetime | None = None, until: 
     """Make the partitions of a time range, by default of the next two weeks; the number of those that were missing."""
     now = datetime.now(UTC)
     return int(await db.write.fetchval(CREATE_PARTITIONS, since=since or now, until=until or now + _AHEAD))
-
-
-async def _placed_again(catalog: Catalog, item: PlacedResult) -> PlacedResult:
-    return item._replace(region_id=await catalog.region_id(item.result.region, item.result.job_type))
 
 
 async def _create_partitions_of(db: Database, times: Sequence[datetime]) -> None:
@@ -93,23 +92,20 @@ async def _create_partitions_of(db: Database, times: Sequence[datetime]) -> None
 
 
 async def _store_once(db: Database, catalog: Catalog, placed: Sequence[PlacedResult]) -> list[ResultKey]:
-    results = [item.result for item in placed]
-    while not catalog.knows(results):  # again when it has forgotten them meanwhile
-        await catalog.learn(db.write, results)
-    rows = await db.write.fetch(STORE_RESULTS, **_columns(catalog, placed))
-    addresses = {catalog.orchestrator_id(result): result.orchestrator.lower() for result in results}
-    return [ResultKey(addresses[row.orchestrator_id], row.recorded_at, row.id) for row in rows]
+    await catalog.learn([item.result for item in placed])
+    rows = await db.write.fetch(STORE_RESULTS, **_columns(placed))
+    return [ResultKey(row.orchestrator, row.recorded_at, row.id) for row in rows]
 
 
-def _columns(catalog: Catalog, placed: Sequence[PlacedResult]) -> dict[str, Sequence[Any]]:
+def _columns(placed: Sequence[PlacedResult]) -> dict[str, Sequence[Any]]:
     results = [item.result for item in placed]
     return {
         **dict(zip(_PLAIN_COLUMNS, zip(*map(_plain_values, results), strict=True), strict=True)),
         "id": [item.id for item in placed],
         "recorded_at": [item.recorded_at for item in placed],
-        "orchestrator_id": [catalog.orchestrator_id(result) for result in results],
-        "region_id": [item.region_id for item in placed],
-        "model_id": [catalog.model_id(result) for result in results],
+        "orchestrator": [result.orchestrator.lower() for result in results],
+        "pipeline": [result.pipeline if result.job_type == "ai" else None for result in results],
+        "model": [result.model if result.job_type == "ai" else None for result in results],
         "errors": [_json(result.error_items) for result in results],
         "payload": [_json(result.payload) for result in results],
     }

@@ -280,7 +280,7 @@ async def test_posts_go_on_when_regions_have_other_ids(running: Running, connect
 
 async def orchestrators_of_results(connection: asyncpg.Connection) -> list[str]:
     rows = await connection.fetch(
-        "SELECT address FROM podium.results JOIN podium.orchestrators AS o ON o.id = orchestrator_id ORDER BY results.id"
+        "SELECT address FROM podium.results AS r JOIN podium.orchestrators AS o ON o.id = orchestrator_id ORDER BY r.id"
     )
     return [row["address"] for row in rows]
 

@@ -459,7 +459,7 @@ def accepted(read: Callable[[], Result]) -> list[PlacedResult]:
         check_result(result := read())
     except InvalidArgument:
         return []
-    return [PlacedResult(result, 1)]
+    return [PlacedResult(result)]
 
 
 @THOROUGH

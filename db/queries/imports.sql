@@ -18,15 +18,16 @@ CROSS JOIN LATERAL (
   WHERE r.orchestrator_id = o.id AND r.recorded_at = k.recorded_at AND r.id = k.id LIMIT 1
 ) AS stored
 
--- name: stored_from_region_tables(ids, addresses, recorded_ats, region_ids, round_trip_times, below_id)
--- Which of these events were imported before, from a region's table of before v1: results that have ids below $6, and
+-- name: stored_from_region_tables(ids, addresses, recorded_ats, regions, job_types, round_trip_times, below_id)
+-- Which of these events were imported before, from a region's table of before v1: results that have ids below $7, and
 -- were recorded at the poster's time.
 SELECT k.id
-FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::integer[], $5::double precision[])
-  AS k (id, address, recorded_at, region_id, round_trip_time)
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::text[], $5::podium.job_type[], $6::double precision[])
+  AS k (id, address, recorded_at, region, job_type, round_trip_time)
 JOIN podium.orchestrators AS o ON o.address = k.address
+JOIN podium.regions AS g ON g.code = k.region AND g.job_type = k.job_type
 CROSS JOIN LATERAL (
   SELECT FROM podium.results AS r
-  WHERE r.orchestrator_id = o.id AND r.recorded_at = k.recorded_at AND r.id < $6
-    AND r.region_id = k.region_id AND r.round_trip_time = k.round_trip_time LIMIT 1
+  WHERE r.orchestrator_id = o.id AND r.recorded_at = k.recorded_at AND r.id < $7
+    AND r.region_id = g.id AND r.round_trip_time = k.round_trip_time LIMIT 1
 ) AS stored

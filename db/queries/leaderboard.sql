@@ -162,45 +162,42 @@ SELECT count(*) FROM podium.orchestrators
 -- name: orchestrators_by_address(addresses)
 SELECT id, address, created_at FROM podium.orchestrators WHERE address = ANY ($1::text[])
 
--- name: orchestrator_ids(addresses)
--- Ids of all these addresses; those not known yet are added.
-WITH added AS (
-  INSERT INTO podium.orchestrators (address) SELECT DISTINCT unnest($1::text[]) ON CONFLICT DO NOTHING
-  RETURNING address, id
-)
-SELECT address, id FROM added UNION SELECT address, id FROM podium.orchestrators WHERE address = ANY ($1)
+-- name: add_orchestrators(addresses)
+INSERT INTO podium.orchestrators (address) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
 
--- name: pipeline_ids(names)
-WITH added AS (
-  INSERT INTO podium.pipelines (name) SELECT DISTINCT unnest($1::text[]) ON CONFLICT DO NOTHING RETURNING name, id
-)
-SELECT name, id FROM added UNION SELECT name, id FROM podium.pipelines WHERE name = ANY ($1)
+-- name: add_pipelines(names)
+INSERT INTO podium.pipelines (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
 
--- name: model_ids(pipeline_ids, names)
-WITH wanted AS (SELECT DISTINCT * FROM unnest($1::integer[], $2::text[]) AS wanted (pipeline_id, name)),
-added AS (
-  INSERT INTO podium.models (pipeline_id, name) SELECT pipeline_id, name FROM wanted ON CONFLICT DO NOTHING
-  RETURNING pipeline_id, name, id
-)
-SELECT pipeline_id, name, id FROM added UNION
-SELECT m.pipeline_id, m.name, m.id FROM podium.models AS m JOIN wanted USING (pipeline_id, name)
+-- name: add_models(pipelines, names)
+INSERT INTO podium.models (pipeline_id, name)
+SELECT p.id, wanted.name
+FROM unnest($1::text[], $2::text[]) AS wanted (pipeline, name) JOIN podium.pipelines AS p ON p.name = wanted.pipeline
+ON CONFLICT DO NOTHING
 
--- name: store_results(id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time, download_time, transcode_time, orchestrator_id, region_id, model_id, segments_sent, segments_received, model_is_warm, errors, payload)
--- One array per column. Results without id and time get the next id and the present time; one that is there already is left alone.
+-- name: store_results(id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time, download_time, transcode_time, segments_sent, segments_received, model_is_warm, errors, payload, orchestrator, region, pipeline, model)
+-- One array per column. Results without id and time get the next id and the present time; one that is there already is
+-- left alone. A result without pipeline and model is a transcoding result. Names are looked up here and not before, so
+-- that none can mean another row; one that is not there violates a constraint (NOT NULL, or the models' foreign key).
 INSERT INTO podium.results (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time,
-  download_time, transcode_time, orchestrator_id, region_id, model_id, segments_sent, segments_received, model_is_warm,
-  errors, payload)
+  download_time, transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
+  orchestrator_id, region_id, model_id)
 SELECT coalesce(new.id, nextval('podium.results_id_seq')), coalesce(new.recorded_at, now()), new.timestamp,
   new.success_rate, new.round_trip_time, new.seg_duration, new.upload_time, new.download_time, new.transcode_time,
-  new.orchestrator_id, new.region_id, new.model_id, new.segments_sent, new.segments_received, new.model_is_warm,
-  new.errors, new.payload
+  new.segments_sent, new.segments_received, new.model_is_warm, new.errors, new.payload,
+  (SELECT id FROM podium.orchestrators WHERE address = new.orchestrator),
+  (SELECT id FROM podium.regions WHERE code = new.region
+    AND job_type = CASE WHEN new.model IS NULL THEN 'transcoding'::podium.job_type ELSE 'ai' END),
+  CASE WHEN new.model IS NOT NULL THEN coalesce(
+    (SELECT m.id FROM podium.models AS m JOIN podium.pipelines AS p ON p.id = m.pipeline_id
+      WHERE p.name = new.pipeline AND m.name = new.model), 0) END
 FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::double precision[], $5::double precision[],
   $6::double precision[], $7::double precision[], $8::double precision[], $9::double precision[], $10::integer[],
-  $11::integer[], $12::integer[], $13::integer[], $14::integer[], $15::boolean[], $16::jsonb[], $17::jsonb[])
+  $11::integer[], $12::boolean[], $13::jsonb[], $14::jsonb[], $15::text[], $16::text[], $17::text[], $18::text[])
   AS new (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time, download_time,
-  transcode_time, orchestrator_id, region_id, model_id, segments_sent, segments_received, model_is_warm, errors, payload)
+  transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
+  orchestrator, region, pipeline, model)
 ON CONFLICT DO NOTHING
-RETURNING id, recorded_at, orchestrator_id
+RETURNING recorded_at, id, (SELECT address FROM podium.orchestrators AS o WHERE o.id = orchestrator_id) AS orchestrator
 
 -- name: create_partitions(since, until)
 SELECT podium.create_results_partitions($1, $2)

@@ -74,7 +74,7 @@ async def db(database: harness.Database) -> AsyncIterator[Database]:
 async def test_every_grouping_equals_a_plain_computation(db: Database, seed: int, hours: int | None) -> None:
     stored = random_results(seed, 300)
     catalog = Catalog(db, ttl_s=60)
-    placed = [PlacedResult(r, await catalog.region_id(r.region, r.job_type), recorded_at=at) for r, at in stored]
+    placed = [PlacedResult(r, recorded_at=at) for r, at in stored]
     assert len(await store_results(db, catalog, placed)) == len(stored)
     since = NOW - HOUR * hours if hours else None
     wanted = [result for result, at in stored if since is None or at >= since]
@@ -106,7 +106,6 @@ async def test_every_grouping_equals_a_plain_computation(db: Database, seed: int
 
 async def test_results_of_distant_years_go_into_their_own_partitions(db: Database) -> None:
     catalog = Catalog(db, ttl_s=60)
-    region_id = await catalog.region_id("FRA", "transcoding")
     times = [NOW - timedelta(days=days) for days in (0, 2000, 9000)]
-    placed = [PlacedResult(Result(region="FRA", orchestrator="0x1"), region_id, recorded_at=time) for time in times]
+    placed = [PlacedResult(Result(region="FRA", orchestrator="0x1"), recorded_at=time) for time in times]
     assert [key.recorded_at for key in await store_results(db, catalog, placed)] == times
