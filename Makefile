@@ -39,6 +39,9 @@ check: $(VENV)/.dev  ## lint, formatting, types, import directions
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+bench: setup  ## measure a gateway on made-up results, about 2 minutes; ARGS="--only post_stats"
+	@$(BIN)/python -m bench.run $(ARGS)
+
 schema: setup  ## write the GraphQL schema to schema/schema.graphql
 	@$(BIN)/podium schema > schema/schema.graphql
 

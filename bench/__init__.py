@@ -1,0 +1,1 @@
+"""Benchmarks: made-up results, a load client, and what is measured with them."""

@@ -1,0 +1,90 @@
+"""What is measured: each case is an endless stream of requests, different ones so that no cache answers them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count, cycle
+from random import Random
+from time import time
+from urllib.parse import urlencode
+
+import orjson
+
+from bench.generate import AI_REGIONS, AI_SHARE, MODELS, SEGMENTS, TRANSCODING_REGIONS
+from bench.load import get_request, post_request
+from resolvers.signing import signature
+
+DAY_S = 86_400
+PIPELINE = "text-to-image"
+MODEL = "ByteDance/SDXL-Lightning"
+AVERAGE_RANK = 19  # of 100 orchestrators by 1/rank, the one with 1 % of the results
+BODIES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A name, how its requests are made, and how many connections they are sent on."""
+
+    name: str
+    requests: Callable[[], Iterator[bytes]]
+    connections: tuple[int, ...] = (1, 16)
+
+
+def cases(orchestrators: list[str], secret: str) -> list[Case]:
+    """All cases, for a database with these orchestrators, from the busiest to the idlest."""
+    average = orchestrators[AVERAGE_RANK - 1]
+
+    def stats(days: float = 1, **parameters: str) -> Callable[[], Iterator[bytes]]:
+        return lambda: _since("/api/aggregated_stats", days, parameters)
+
+    return [
+        Case("aggregated_stats 24 h", stats()),
+        Case("aggregated_stats one region", stats(region="MDW")),
+        Case("aggregated_stats one orchestrator", stats(orchestrator=average)),
+        Case("aggregated_stats 7 days", stats(days=7)),
+        Case("aggregated_stats 30 days", stats(days=30)),
+        Case("aggregated_stats AI one model", stats(pipeline=PIPELINE, model=MODEL)),
+        Case("raw_stats one orchestrator", lambda: _since("/api/raw_stats", 1, {"orchestrator": average})),
+        Case("top_ai_score", lambda: _top_ai_scores(orchestrators)),
+        Case("pipelines", lambda: _since("/api/pipelines", 1, {})),
+        Case("regions", lambda: cycle([get_request("/api/regions")])),
+        Case("post_stats", lambda: _posts(orchestrators, secret), connections=(1, 32)),
+    ]
+
+
+def _since(path: str, days: float, parameters: dict[str, str]) -> Iterator[bytes]:
+    began = time() - days * DAY_S
+    for number in count():
+        # A second apart, within an hour; the fraction keeps them apart beyond that.
+        since = began - number % 3600 - number * 1e-6
+        yield get_request(f"{path}?{urlencode({'since': f'{since:.6f}', **parameters})}")
+
+
+def _top_ai_scores(orchestrators: list[str]) -> Iterator[bytes]:
+    return cycle([get_request(f"/api/top_ai_score?orchestrator={address}") for address in orchestrators])
+
+
+def _posts(orchestrators: list[str], secret: str) -> Iterator[bytes]:
+    rng = Random(1)
+    heads = cycle([_result(rng, orchestrators)[:-1] + b',"timestamp":' for _ in range(BODIES)])
+    for number in count(int(time())):
+        body = b"%b%d}" % (next(heads), number)
+        yield post_request("/api/post_stats", body, signature(body, secret))
+
+
+def _result(rng: Random, orchestrators: list[str]) -> bytes:
+    about = {"orchestrator": rng.choice(orchestrators), "success_rate": 1, "errors": []}
+    round_trip = {"round_trip_time": rng.lognormvariate(0, 0.4)}
+    return orjson.dumps(about | round_trip | (_ai(rng) if rng.random() < AI_SHARE else _transcoding(rng)))
+
+
+def _ai(rng: Random) -> dict[str, object]:
+    pipeline, models = rng.choice(list(MODELS.items()))
+    texts = {"input_parameters": '{"prompt": "a bear"}', "response_payload": f'{{"seed": {rng.getrandbits(31)}}}'}
+    place = {"region": rng.choice(AI_REGIONS), "pipeline": pipeline, "model": rng.choice(list(models))}
+    return {**place, "model_is_warm": True, **texts}
+
+
+def _transcoding(rng: Random) -> dict[str, object]:
+    times = {name: rng.random() for name in ("upload_time", "download_time", "transcode_time")}
+    segments = {"segments_sent": SEGMENTS, "segments_received": SEGMENTS}
+    return {"region": rng.choice(TRANSCODING_REGIONS), "seg_duration": 2, **times, **segments}

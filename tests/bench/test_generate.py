@@ -1,0 +1,82 @@
+"""Made-up results: the same ones for the same seed, and such as the API answers about."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import httpx
+
+from bench.generate import AI_REGIONS, MODELS, TRANSCODING_REGIONS, Dataset, fill
+from tests.harness import Database, NewDatabase, StartGateway
+
+UNTIL = datetime.now(UTC).replace(microsecond=0)
+DATASET = Dataset(results=2000, until=UNTIL, days=30, seed=7)
+SINCE = f"since={DATASET.since.timestamp()}"
+OWNERS = "SELECT address FROM podium.results JOIN podium.orchestrators AS o ON o.id = orchestrator_id"
+SHARES = """
+SELECT avg((model_id IS NOT NULL)::integer), avg((success_rate < 1)::integer),
+  count(*) FILTER (WHERE (success_rate < 1) <> (errors <> '[]'))
+FROM podium.results
+"""
+
+
+async def test_a_seed_always_makes_the_same_results(new_database: NewDatabase) -> None:
+    first = await made(new_database, DATASET)
+    assert len(first) == DATASET.results
+    assert first == await made(new_database, DATASET)
+    assert first != await made(new_database, Dataset(2000, UNTIL, days=30, seed=8))
+
+
+async def test_results_are_spread_over_the_days(database: Database, connection: asyncpg.Connection) -> None:
+    await fill(database.logins.owner, DATASET)
+    times = [row[0] for row in await connection.fetch("SELECT recorded_at FROM podium.results ORDER BY id")]
+    assert times == sorted(times)
+    assert DATASET.since <= times[0] < DATASET.since + timedelta(hours=1)
+    assert UNTIL - timedelta(hours=1) < times[-1] <= UNTIL
+
+
+async def test_results_are_skewed_as_real_ones_are(database: Database, connection: asyncpg.Connection) -> None:
+    busiest = await fill(database.logins.owner, DATASET)
+    numbers = Counter(row[0] for row in await connection.fetch(OWNERS))
+    assert 0.15 < numbers[busiest[0]] / DATASET.results < 0.25
+    assert numbers[busiest[0]] > numbers[busiest[9]] > numbers[busiest[60]]
+    shares = await connection.fetchrow(SHARES)
+    assert shares
+    assert 0.25 < shares[0] < 0.35
+    assert 0.05 < shares[1] < 0.11
+    assert shares[2] == 0
+
+
+async def test_the_api_answers_about_them(
+    database: Database, connection: asyncpg.Connection, start_gateway: StartGateway
+) -> None:
+    orchestrators = await fill(database.logins.owner, DATASET)
+    client = (await start_gateway()).client
+    stats = (await client.get(f"/api/aggregated_stats?{SINCE}")).json()
+    assert set(stats) <= set(orchestrators)
+    assert {region for regions in stats.values() for region in regions} == set(TRANSCODING_REGIONS)
+    numbers = Counter(row[0] for row in await connection.fetch(OWNERS))
+    assert await number_of_raw_stats(client, orchestrators[0]) == numbers[orchestrators[0]]
+    pipelines = (await client.get(f"/api/pipelines?{SINCE}")).json()["pipelines"]
+    assert {pipeline["id"]: pipeline["models"] for pipeline in pipelines} == {
+        name: sorted(models) for name, models in MODELS.items()
+    }
+    assert all(pipeline["regions"] == sorted(AI_REGIONS) for pipeline in pipelines)
+
+
+async def made(new_database: NewDatabase, dataset: Dataset) -> list[str]:
+    """The rows that a dataset makes in a new database."""
+    database = await new_database()
+    await fill(database.logins.owner, dataset)
+    connection = await asyncpg.connect(database.logins.superuser)
+    try:
+        return [row[0] for row in await connection.fetch("SELECT r::text FROM podium.results AS r ORDER BY id")]
+    finally:
+        await connection.close()
+
+
+async def number_of_raw_stats(client: httpx.AsyncClient, orchestrator: str) -> int:
+    """How many results raw_stats shows, of both kinds of jobs."""
+    path = f"/api/raw_stats?{SINCE}&orchestrator={orchestrator}&job_type="
+    answers = [(await client.get(path + job_type)).json() for job_type in ("transcoding", "ai")]
+    return sum(len(results) for answer in answers for results in answer.values())
