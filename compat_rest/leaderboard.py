@@ -57,8 +57,8 @@ class LeaderboardApi:
             "/api/regions": self.all_regions,
         }
         return [
-            *(_read_route(path, read) for path, read in reads.items()),
             Route("/api/post_stats", AnyMethod(self._post_endpoint)),
+            *(_read_route(path, read) for path, read in reads.items()),
             Route("/api/{path:path}", AnyMethod(not_found)),
         ]
 

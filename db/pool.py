@@ -89,6 +89,7 @@ class Pool:
             statement_cache_size=0 if options.pooled_by_pgbouncer else 256,
             record_class=Row,
             init=_set_codecs,
+            reset=_leave_as_it_is,
             server_settings=_server_settings(options),
         )
         self._translate = translate
@@ -204,6 +205,11 @@ async def _set_codecs(connection: Any) -> None:
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", format="binary", encoder=_encode_jsonb, decoder=_decode_jsonb
     )
+
+
+async def _leave_as_it_is(connection: Any) -> None:
+    # The driver would reset the session after every use, a round trip each; nothing here changes it.
+    pass
 
 
 def _encode_jsonb(text: bytes) -> bytes:

@@ -65,14 +65,14 @@ class Gateway:
         """The ASGI application."""
         application = Starlette(
             routes=[
+                *self._leaderboard_api().routes(),  # first, because routes are tried in order and these are the busiest
                 *pages.routes(),
                 *health_routes(self.metrics, self.catalog_answers, lambda: self.draining),
                 Route("/graphql", self._graphql_endpoint()),
                 *([Route("/schema.graphql", _sdl)] if self.settings.shows_schema else []),
-                *self._leaderboard_api().routes(),
             ],
             middleware=[
-                Middleware(Observe, metrics=self.metrics),
+                Middleware(Observe, metrics=self.metrics, log_all=self.settings.log_level == "DEBUG"),
                 Middleware(CancelWhenGone),
                 Middleware(BodyLimit, max_bytes=self.settings.max_body_bytes),
                 Middleware(

@@ -2,11 +2,15 @@
 
 import logging
 import sys
+from contextvars import ContextVar
 from typing import Any, TextIO
 
 import orjson
 import structlog
+from structlog.typing import EventDict
 
+# The request that is being answered, for the lines that are logged meanwhile.
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING, "ERROR": logging.ERROR}
 
 
@@ -14,7 +18,7 @@ def configure_logs(level: str, log_format: str, stream: TextIO = sys.stderr) -> 
     """Set up structlog, and send what libraries log the same way."""
     on_terminal = log_format == "console" or (log_format == "auto" and stream.isatty())
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        _add_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -25,6 +29,12 @@ def configure_logs(level: str, log_format: str, stream: TextIO = sys.stderr) -> 
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_ToStructlog()], level=max(LEVELS[level], logging.WARNING), force=True)
+
+
+def _add_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    if request_id := REQUEST_ID.get():
+        event["request_id"] = request_id
+    return event
 
 
 def _renderers(*, on_terminal: bool) -> list[Any]:

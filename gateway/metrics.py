@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import structlog
@@ -30,6 +31,8 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=self.registry,
         )
+        self._requests_of = cache(lambda route, method, status: self._requests.labels(route, method, str(status)))
+        self._latency_of = cache(self._latency.labels)
         self._stored = Counter("podium_results_stored", "Results stored.", registry=self.registry)
         self._refused = Counter("podium_results_refused", "Results refused.", ("reason",), registry=self.registry)
         self._batches = Histogram(
@@ -45,8 +48,8 @@ class Metrics:
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._latency.labels(route).observe(seconds)
+        self._requests_of(route, method, status).inc()
+        self._latency_of(route).observe(seconds)
 
     def watch(self, name: str, documentation: str, read: Callable[[], dict[str, float] | float]) -> None:
         """Show a gauge that is read whenever metrics are asked for; a dict has values by `state`."""

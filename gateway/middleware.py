@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from secrets import token_hex
+from random import getrandbits
 from time import perf_counter
 from typing import Any
 
@@ -11,6 +11,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.logs import REQUEST_ID
 from gateway.metrics import Metrics
 from resolvers.errors import Internal, PayloadTooLarge
 
@@ -22,11 +23,15 @@ log: Any = structlog.get_logger()
 
 
 class Observe:
-    """Gives each request an id, counts and logs its answer, and masks what nobody caught."""
+    """Gives each request an id, counts and logs its answer, and masks what nobody caught.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    Logged are answers that took over a second or have a status from 400 on; all of them with `log_all`.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, log_all: bool) -> None:
         self.app = app
         self.metrics = metrics
+        self.log_all = log_all
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of connections pass."""
@@ -44,22 +49,22 @@ class Observe:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
-            try:
-                await self.app(scope, receive, send_observed)
-            except ClientDisconnect:  # before its body was complete
-                pass
-            except Exception as error:  # whatever it is, it must not leave
-                self.metrics.report("internal_error", error=error)
-                if not status:
-                    await _send_error(send_observed, Internal())
-            self._count(scope, status or GONE, perf_counter() - started)
+        REQUEST_ID.set(request_id.decode())
+        try:
+            await self.app(scope, receive, send_observed)
+        except ClientDisconnect:  # before its body was complete
+            pass
+        except Exception as error:  # whatever it is, it must not leave
+            self.metrics.report("internal_error", error=error)
+            if not status:
+                await _send_error(send_observed, Internal())
+        self._count(scope, status or GONE, perf_counter() - started)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "") or "other"
         self.metrics.request(route, _method(scope), status, seconds)
         level = "error" if status >= 500 else "info" if status >= 400 else "debug"
-        if status >= 400 or seconds > 1 or log.is_enabled_for(10):
+        if status >= 400 or seconds > 1 or self.log_all:
             client = scope.get("client") or ("",)
             facts = {"method": scope["method"], "path": scope["path"], "status": status, "client": client[0]}
             getattr(log, level)("request", **facts, duration_ms=round(seconds * 1000, 2))
@@ -183,7 +188,7 @@ def _request_id(scope: Scope) -> bytes:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             given: bytes = value
             return given
-    return token_hex(8).encode()
+    return b"%016x" % getrandbits(64)  # it tells requests apart, and keeps no secret
 
 
 async def _send_error(send: Send, error: PayloadTooLarge | Internal) -> None:

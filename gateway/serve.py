@@ -1,5 +1,6 @@
 """`podium serve`: a database, migrations, a listening socket, and a server that drains before it stops."""
 
+import gc
 import socket
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -49,6 +50,7 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
             timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
             lifespan="on",
         )
+        gc.freeze()  # what is there now stays, and need not be looked through again and again
         await _Server(config, gateway).serve(sockets=[listening])
 
 

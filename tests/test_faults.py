@@ -213,8 +213,7 @@ async def test_a_database_that_turns_read_only_refuses_posts_until_it_is_over(tm
         assert (await running.post_stat(**RESULT)).status_code == 200
         await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         await admin.execute("SELECT pg_reload_conf()")
-        while (answer := await running.post_stat(**{**RESULT, "orchestrator": "0xnew"})).status_code == 200:
-            await admin.execute("TRUNCATE podium.results")
+        while (answer := await running.post_stat(**RESULT)).status_code == 200:
             await asyncio.sleep(0.01)
         stored = await admin.fetchval("SELECT count(*) FROM podium.results")
         for refused in (answer, await running.post_stat(**RESULT), await running.post_stat(**AI_RESULT)):
@@ -263,10 +262,11 @@ async def test_an_id_that_means_another_node_after_a_restore_is_not_used(
 ) -> None:
     assert (await running.post_stat(**{**RESULT, "orchestrator": "0xforgotten"})).status_code == 200
     await connection.execute("TRUNCATE podium.orchestrators RESTART IDENTITY CASCADE")
-    posted = ["0xnew", "0xforgotten"]
-    for orchestrator in posted:
-        assert (await running.post_stat(**{**RESULT, "orchestrator": orchestrator})).status_code == 200
-    assert await orchestrators_of_results(connection) == posted
+    posted = ["0xnew", "0xforgotten", "0xother"]
+    for together in (posted[:1], posted[1:]):
+        posts = (running.post_stat(**{**RESULT, "orchestrator": orchestrator}) for orchestrator in together)
+        assert {answer.status_code for answer in await asyncio.gather(*posts)} == {200}
+    assert sorted(await orchestrators_of_results(connection)) == sorted(posted)
 
 
 async def test_posts_go_on_when_regions_have_other_ids(running: Running, connection: asyncpg.Connection) -> None:
@@ -314,6 +314,21 @@ async def test_clients_that_leave_while_they_post_take_nobody_along(running: Run
             leaving.cancel()
         await asyncio.gather(*posts[::2], return_exceptions=True)
     assert [answer.status_code for answer in await asyncio.gather(*posts[1::2])] == [200] * 10
+
+
+async def test_clients_that_leave_in_the_middle_of_a_body_are_no_mistake_of_ours(running: Running) -> None:
+    for path in (b"/graphql", b"/api/post_stats"):
+        head = b"POST %b HTTP/1.1\r\nHost: podium\r\nContent-Type: application/json\r\nContent-Length: 90000\r\n\r\n"
+        for size in (1, 80_000):
+            _, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(running.url).port)
+            writer.write(head % path + b" " * size)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+    registry = running.gateway.metrics.registry
+    counted = ("podium_http_requests_total", {"route": "/graphql", "method": "POST", "status": "499"})
+    await eventually(lambda: registry.get_sample_value(*counted) == 2)
+    assert registry.get_sample_value("podium_internal_errors_total") == 0
 
 
 async def waiting_is(connection: asyncpg.Connection, database: Database, number: int) -> None:

@@ -8,10 +8,11 @@ import sysconfig
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 import orjson
@@ -21,14 +22,14 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLList, GraphQ
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resolvers.errors import InvalidArgument
-from resolvers.recording import PlacedResult
-from resolvers.results import Result, check_result, decode_result, result_from
+from resolvers.errors import InvalidArgument, InvalidRegion
+from resolvers.recording import PlacedResult, Recorder
+from resolvers.results import Result, decode_result, result_from
 from resolvers.signing import signature
 from schema.root import GRAPHQL_SCHEMA
 from tests.harness import SECRET, Running
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).parents[1]
 REQUESTS = 2000
 PATIENCE_S = 2.0
 MIB = 1 << 20
@@ -43,35 +44,10 @@ PATHS = (
 )
 METHODS = (*("GET", "POST") * 5, "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "?")
 TEXTS = (
-    *(
-        "",
-        " ",
-        "null",
-        "0",
-        "-1",
-        "1e999",
-        "-1e-999",
-        "1" + "0" * 400,
-        "nan",
-        "0x1",
-        "١٢٣",
-        "İ" * 56,
-        "ẞ" * 40,
-        "𐵐" * 9,
-    ),
-    *("%", "%zz", "%ff", "%00", "%ED%A0%80", "\0", "\r\n", "\x1b[2J", "\ufeff", "\U0010ffff", "a" * 5000, "9" * 5000),
-    *(
-        "../" * 20 + "etc/passwd",
-        "'; DROP TABLE results --",
-        "{}",
-        "[]",
-        '"',
-        "*/*;q=x",
-        "W/",
-        "bytes=0-,-1,5-2",
-        "FRA",
-    ),
-    *("bytes=" + "0-0," * 2000, "gzip, br;q=9, zstd", "*", "text/html, */*", "Thu, 99 Foo 0000 00:00:00", "chunked"),
+    *("", " ", "null", "0", "-1", "1e999", "-1e-999", "1" + "0" * 400, "nan", "0x1", "١٢٣", "FRA", "a" * 5000, "[]"),
+    *("%", "%zz", "%ff", "%00", "%ED%A0%80", "\0", "\r\n", "\x1b[2J", "\ufeff", "\U0010ffff", "9" * 5000, "{}", '"'),
+    *("İ" * 56, "ẞ" * 40, "𐵐" * 9, "../" * 20 + "etc/passwd", "'; DROP TABLE results --", "W/", "bytes=0-,-1,5-2"),
+    *("bytes=" + "0-0," * 2000, "gzip, br;q=9, zstd", "*", "text/html, */*;q=x", "Thu, 99 Foo 0000", "chunked"),
 )
 NUMBERS = (0, -1, 1, 1000, 2**31, 2**53, 2**63, 2**64 - 1, 2**64, 10**400, 0.5, -1e308, 1e101, float("inf"))
 SCALARS: dict[str, tuple[Any, ...]] = {
@@ -90,26 +66,9 @@ HEADERS = (
 USUAL = {"region": "FRA", "orchestrator": "0x1"}
 VALID = {**USUAL, "success_rate": 1, "round_trip_time": 0.5}
 FIELDS = (*Result.__struct_fields__, "extra")
-WORDS = (
-    *"{}()[]:!$@=|&",
-    "...",
-    "query",
-    "mutation",
-    "fragment",
-    "on",
-    "Query",
-    "a",
-    "$a",
-    "1e999",
-    '"',
-    '"""',
-    "true",
-)
-ROOTS: list[tuple[str, str, Any]] = [
-    (kind, name, field)
-    for kind, root in (("query", GRAPHQL_SCHEMA.query_type), ("mutation", GRAPHQL_SCHEMA.mutation_type))
-    for name, field in (root.fields.items() if root else ())
-]
+WORDS = (*"{}()[]:!$@=|&", "...", "query", "mutation", "fragment", "on", "Query", "a", "$a", "1e999", '"', "true")
+KINDS = {"query": GRAPHQL_SCHEMA.query_type, "mutation": GRAPHQL_SCHEMA.mutation_type}
+ROOTS = [(kind, name, field) for kind, root in KINDS.items() if root for name, field in root.fields.items()]
 
 
 class Answer(NamedTuple):
@@ -130,26 +89,19 @@ class Server(NamedTuple):
     pid: int
     url: str
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", httpx.URL(self.url).port)
-
-    async def send(self, *parts: bytes) -> Answer:
+    async def send(self, request: bytes) -> Answer:
         """All that is answered until the server closes; TimeoutError when it does not in time."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(self.url).port)
+        writer.write(request)
         content = b""
-        reader, writer = await self.connect()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 with suppress(ConnectionError):
-                    for part in parts:
-                        writer.write(part)
-                        await writer.drain()
-                with suppress(ConnectionError):
-                    while received := await reader.read(1 << 16):
-                        content += received
+                    while part := await reader.read(1 << 16):
+                        content += part
         finally:
             writer.transport.abort()
-        status = content[9:12] if content.startswith(b"HTTP/1.1 ") else b"0"
-        return Answer(int(status), content)
+        return Answer(int(content[9:12]) if content.startswith(b"HTTP/1.1 ") else 0, content)
 
     @property
     def memory_bytes(self) -> int:
@@ -157,8 +109,8 @@ class Server(NamedTuple):
 
     async def internal_errors(self) -> bytes:
         """How often something surprised it."""
-        (line,) = re.findall(rb"podium_internal_errors_total .*", (await self.send(request("GET", "/metrics"))).content)
-        return line
+        metrics = (await self.send(request("GET", "/metrics"))).content
+        return re.findall(rb"podium_internal_errors_total .*", metrics)[0]
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +122,6 @@ async def process(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
         cwd="/",
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        limit=MIB,
     )
     assert process.stderr
     async for line in process.stderr:
@@ -211,17 +162,13 @@ def post(path: str, body: bytes, *headers: str, chunked: bool = False) -> bytes:
     return request("POST", path, body, "Content-Type: application/json", signed, *headers, chunked=chunked)
 
 
-# Makers of garbage, from a source of chance
-
-
 def any_request(random: Random) -> bytes:
     target = random.choice(PATHS)
     if random.random() < 0.4:
-        target += random.choice(("", "/", "//", "#", ";")) + any_text(random)
+        target += random.choice(("", "/", "//", "#", ";")) + quote(any_text(random))
     if count := random.choice((0, 0, 1, 3, 9, 1500)):
-        target += "?" + "&".join(f"{random.choice(PARAMETERS)}={any_text(random)}" for _ in range(count))
-    if random.random() < 0.9:
-        target = re.sub(r"[\s\0]", "%20", target)
+        target += "?" + "&".join(f"{random.choice(PARAMETERS)}={quote(any_text(random))}" for _ in range(count))
+    target = target if random.random() < 0.9 else unquote(target)
     headers = [f"{random.choice(HEADERS)}: {random.choice(TEXTS)}" for _ in range(random.choice((0, 1, 5, 40)))]
     headers = [re.sub(r"[\x00-\x1f]", "", header) if random.random() < 0.97 else header for header in headers]
     body = any_body(random) if random.random() < 0.5 else b""
@@ -229,31 +176,23 @@ def any_request(random: Random) -> bytes:
 
 
 def any_body(random: Random) -> bytes:
-    kind = random.randrange(6)
-    if kind == 0:
-        return random.randbytes(random.randrange(2000))
-    if kind == 1:
-        opening = random.choice((b"[", b'{"a":', b'{"query":[', b'{"extra":{"a":[[', b'{"variables":{"x":'))
-        return opening * random.choice((10, 300, 1200, 100_000))
-    body = encoded(random, any_value(random))
-    if kind == 2:
-        return body[: random.randrange(len(body) + 1)]
-    if kind == 3:
-        return body.replace(b'"', random.choice((b"'", b"\xff", b"\0", b'"\\u0000', b"\\")))
-    return body
+    opening = random.choice((b"[", b'{"a":', b'{"query":[', b'{"extra":{"a":[[', b'{"variables":{"x":'))
+    json_ = encoded(random, any_value(random))
+    cut, replaced = json_[: len(json_) // 2], json_.replace(b'"', random.choice((b"'", b"\xff", b"\0", b'"\\u0000')))
+    nested = opening * random.choice((10, 300, 1200, 100_000))
+    return random.choice((random.randbytes(random.randrange(2000)), nested, json_, cut, replaced))
 
 
 def any_result(random: Random) -> bytes:
     fields = {random.choice(FIELDS): any_value(random) for _ in range(random.choice((1, 1, 2, 5)))}
-    body = encoded(random, {**VALID, **fields}) if random.random() < 0.8 else any_body(random)
+    body = random.choice((encoded(random, {**VALID, **fields}), any_body(random)))
     return post("/api/post_stats", body, chunked=random.random() < 0.1)
 
 
 def any_document(random: Random) -> bytes:
     words = random.choices((*WORDS, *TEXTS[:20], "regions", "stats", "nodes"), k=random.choice((5, 50, 900)))
-    query = " ".join(words) if random.random() < 0.7 else any_value(random)
-    operation = {"query": query, "variables": any_value(random), "operationName": random.choice((None, "", "a", 1))}
-    return post("/graphql", encoded(random, operation))
+    query = random.choice((" ".join(words), any_value(random)))
+    return post("/graphql", encoded(random, {"query": query, "variables": any_value(random), "operationName": "a"}))
 
 
 def any_question(random: Random) -> bytes:
@@ -302,8 +241,7 @@ def typed(random: Random, type_: Any) -> Any:
 
 
 def any_text(random: Random) -> str:
-    text = random.choice(TEXTS)[: random.choice((3, 60, 6000))]
-    return text if random.random() < 0.05 else quote(text)
+    return random.choice(TEXTS)[: random.choice((3, 60, 6000))]
 
 
 def any_value(random: Random, depth: int = 0) -> Any:
@@ -311,7 +249,7 @@ def any_value(random: Random, depth: int = 0) -> Any:
     if kind == 0:
         return random.choice((None, True, False, "\ud800", *NUMBERS))
     if kind < 4:
-        return random.choice(TEXTS)[: random.choice((3, 60, 6000))]
+        return any_text(random)
     if kind == 4:
         return [any_value(random, depth + 1) for _ in range(random.randrange(4))]
     return {random.choice((*FIELDS, *TEXTS[:30])): any_value(random, depth + 1) for _ in range(random.randrange(4))}
@@ -332,60 +270,60 @@ async def test_two_thousand_garbage_requests_hurt_nobody(server: Server) -> None
             garbage = waiting.pop()
             try:
                 answer = await server.send(garbage)
+                wrong.extend([(garbage, answer)] if answer.is_wrong else [])
             except TimeoutError:
                 wrong.append((garbage, "no answer in time"))
-            else:
-                wrong.extend([(garbage, answer)] if answer.is_wrong else [])
 
-    half = requests[: REQUESTS // 2]
-    await asyncio.gather(*(send_all(half) for _ in range(4)))
+    first, second = requests[: REQUESTS // 2], requests[REQUESTS // 2 :]
+    await asyncio.gather(*(send_all(first) for _ in range(4)))
     before = server.memory_bytes
-    await asyncio.gather(*(send_all(requests) for _ in range(4)))
+    await asyncio.gather(*(send_all(second) for _ in range(4)))
     assert wrong == []
     assert server.memory_bytes - before < 50 * MIB
 
 
-# What is known to hurt
-
-
-def doubling(field: str = "") -> str:
-    """Twenty fragments, each spreading the next twice."""
-    steps = (f"fragment f{n} on Query {{ {field} ...f{n + 1} {field} ...f{n + 1} }}" for n in range(20))
-    return f"{{ ...f0 }} {' '.join(steps)} fragment f20 on Query {{ __typename }}"
-
-
+# Twenty fragments, each spreading the next twice
+DOUBLING = "".join(f" fragment f{n} on Query {{ __typename ...f{n + 1} ...f{n + 1} }}" for n in range(20))
 DOCUMENTS = {
-    "nested 500 deep": "{a" * 500 + "}" * 500,
     "nested 100,000 deep": "{a" * 100_000,
     "lists 100,000 deep": "{ node(id: " + "[" * 100_000,
-    "doubling fragments": doubling(),
-    "doubling fragments with fields": doubling("__typename"),
+    "doubling fragments": f"{{ ...f0 }} {DOUBLING.replace('__typename', '')} fragment f20 on Query {{ __typename }}",
+    "doubling fragments with fields": f"{{ ...f0 }} {DOUBLING} fragment f20 on Query {{ __typename }}",
     "a cycle of fragments": "{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }",
     "equal fields": "{" + " regions { code }" * 249 + "}",
-    "equal fields with arguments": "{" + ' orchestrator(address: "0x") { id }' * 99 + "}",
     "equal nested fields": "{" + " stats { nodes { orchestrator { address } } }" * 80 + "}",
     "thousands of aliases": "{" + " ".join(f"a{n}: __typename" for n in range(5000)) + "}",
     "hundreds of errors": "{" + " ".join(f"none{n}" for n in range(900)) + "}",
     "thousands of directives": "{ __typename" + " @a" * 5000 + "}",
-    "unknown directives": "{ __typename" + " @a" * 45 + "}",
     "a string of 900 kB": '{ node(id: "' + "a" * 900_000 + '") { id } }',
     "an integer of 900 kB": "{ stats(first: " + "9" * 900_000 + ") { nodes { id } } }",
     "deep introspection": "{ __schema { types {" + " fields { type {" * 6 + " name" + " } }" * 6 + " } } }",
     "wide introspection": "{" + " ".join(f"a{n}: __schema {{ types {{ name }} }}" for n in range(15)) + "}",
     "interfaces of interfaces": '{ __type(name: "Node") {' + " possibleTypes { interfaces {" * 6 + " name" + " } }" * 7,
 }
+
+
+def deep(levels: int) -> bytes:
+    """A result with lists in lists, around a NUL when they are many."""
+    return (
+        b'{"extra":'
+        + b"[" * levels
+        + (b'"\\u0000"' if levels > 900 else b"{}")
+        + b"]" * levels
+        + b","
+        + orjson.dumps(VALID)[1:]
+    )
+
+
 HURTFUL = {
     "a slow pattern": request("GET", "/api/pipelines?since=" + "1" * 12_000 + "x"),
     "thousands of parameters": request("GET", "/api/pipelines?" + "&".join(f"a{n}=" for n in range(5000))),
     "ranges": request("GET", "/static/index.js", b"", "Range: bytes=" + ",".join(f"{n}-{n}" for n in range(6000))),
     "a NUL in a static path": request("GET", "/static/%00"),
-    **{
-        f"a payload {depth} deep around {inner!r}": post(
-            "/api/post_stats", b'{"extra":' + b"[" * depth + inner + b"]" * depth + b"," + orjson.dumps(VALID)[1:]
-        )
-        for depth in (253, 254, 300, 1000)
-        for inner in (b"{}", b'"\\u0000"')
-    },
+    "a payload 253 deep": post("/api/post_stats", deep(253)),
+    "a payload 254 deep": post("/api/post_stats", deep(254)),
+    "a payload 300 deep": post("/api/post_stats", deep(300)),
+    "a payload 1,000 deep with a NUL": post("/api/post_stats", deep(1000)),
     "a name that grows in lower case": post("/api/post_stats", orjson.dumps({**VALID, "orchestrator": "İ" * 56})),
     "a name that only Postgres lower-cases": post("/api/post_stats", orjson.dumps({**VALID, "orchestrator": "𐵐"})),
 }
@@ -414,30 +352,19 @@ async def test_a_hostile_request_is_answered_soon(server: Server, name: str) -> 
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/api/post_stats"])
-@pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
-async def test_a_body_over_the_limit_is_413(server: Server, path: str, chunked: bool) -> None:
-    assert (await server.send(post(path, b'{"query": "' + b"a" * MIB, chunked=chunked))).status == 413
+async def test_whoever_sends_a_body_over_the_limit_gets_its_413(server: Server, path: str) -> None:
+    async with httpx.AsyncClient(base_url=server.url, headers={"Content-Type": "application/json"}) as client:
+        for _ in range(5):
+            assert (await client.post(path, content=b" " * 2 * MIB)).status_code == 413
+    assert (await server.send(post(path, b" " * 2 * MIB, chunked=True))).status == 413
 
 
 async def test_headers_without_end_are_refused_and_forgotten(server: Server) -> None:
     before = server.memory_bytes
-    answer = await server.send(b"GET / HTTP/1.1\r\nHost: podium\r\n", *(b"x" * 65_536 for _ in range(480)))
+    answer = await server.send(b"GET / HTTP/1.1\r\nHost: podium\r\n" + b"x" * 30 * MIB)
     assert answer.status in (0, 400, 431)
     assert server.memory_bytes - before < 16 * MIB
 
-
-async def test_clients_that_leave_in_the_middle_of_a_body_are_no_mistake_of_ours(server: Server) -> None:
-    for path in ("/graphql", "/api/post_stats"):
-        whole = post(path, b'{"query": "' + b"a" * 100_000 + b'"}')
-        for part in (whole[:300], whole[:-1]):
-            _, writer = await server.connect()
-            writer.write(part)
-            await writer.drain()
-            writer.close()
-            await writer.wait_closed()
-
-
-# Every result that is not refused can be stored
 
 TEXT = st.text(max_size=70) | st.sampled_from([*TEXTS, "Text to image", "m"])
 NUMBER = st.integers(-(2**63), 2**64 - 1) | st.floats() | st.sampled_from([1e101, 0, 1])
@@ -448,26 +375,22 @@ JSON = st.recursive(
 )
 GIVEN = st.dictionaries(st.sampled_from(FIELDS) | TEXT, JSON, max_size=6).map(lambda fields: {**VALID, **fields})
 BODY = st.binary(max_size=60) | (GIVEN | JSON).map(lambda value: json.dumps(value).encode())
-THOROUGH = settings(
-    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+THOROUGH = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
-def accepted(read: Callable[[], Result]) -> list[PlacedResult]:
-    """The result, placed; nothing when it is refused as it should be."""
+async def accepted(recorder: Recorder, read: Callable[[], Result]) -> list[PlacedResult]:
+    """The result, checked; nothing when it is refused as it should be."""
     try:
-        check_result(result := read())
-    except InvalidArgument:
+        return [await recorder.check(read())]
+    except (InvalidArgument, InvalidRegion):
         return []
-    return [PlacedResult(result)]
 
 
 @THOROUGH
-@given(bodies=st.lists(BODY, min_size=20, max_size=40), fields=st.lists(GIVEN, min_size=20, max_size=40))
-async def test_a_result_is_refused_or_can_be_stored(
-    running: Running, bodies: list[bytes], fields: list[dict[str, Any]]
-) -> None:
-    placed = [item for body in bodies for item in accepted(lambda: decode_result(body))]  # noqa: B023
-    placed += [item for given in fields for item in accepted(lambda: result_from(given))]  # noqa: B023
+@given(bodies=st.lists(BODY, min_size=10, max_size=20), fields=st.lists(GIVEN, min_size=10, max_size=20))
+async def test_a_result_is_refused_or_can_be_stored(running: Running, bodies: list[bytes], fields: list[Any]) -> None:
+    recorder = running.gateway.recorder
+    reads = [partial(decode_result, body) for body in bodies] + [partial(result_from, given) for given in fields]
+    placed = [item for read in reads for item in await accepted(recorder, read)]
     if placed:
-        assert len(await running.gateway.recorder.store(placed)) == len(placed)
+        assert len(await recorder.store(placed)) == len(placed)

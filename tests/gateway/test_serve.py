@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import sysconfig
@@ -64,9 +65,9 @@ class Podium:
 
     async def ready(self) -> "Podium":
         """This process once it answers."""
-        await eventually(lambda: self.event("ready") or self.process.returncode is not None, within_s=20)
-        assert self.event("ready"), self.lines
-        self.url: str = self.event("ready")["url"]
+        await eventually(lambda: self._address() or self.process.returncode is not None, within_s=20)
+        assert self._address(), self.lines
+        self.url = self._address()
         self.client = httpx.AsyncClient(base_url=self.url, timeout=10)
         return self
 
@@ -93,6 +94,10 @@ class Podium:
         """The facts of a logged event, empty until it is there."""
         logged = (orjson.loads(line) for line in self.lines if line.startswith("{"))
         return next((facts for facts in logged if facts["event"] == name), {})
+
+    def _address(self) -> str:
+        found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in self.lines if "ready" in line)
+        return next((address[0] for address in found if address), "")
 
     @property
     def postmaster(self) -> int:
@@ -179,6 +184,13 @@ async def execute(url: str, sql: str) -> None:
         await connection.close()
 
 
+async def waiting_is(connection: asyncpg.Connection, number: int) -> None:
+    """Return when so many statements wait for the lock."""
+    async with asyncio.timeout(1):
+        while await connection.fetchval(WAITING) < number:
+            await asyncio.sleep(0.01)
+
+
 def is_running(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
@@ -209,7 +221,8 @@ async def test_a_demo_shows_data_at_the_first_request(start: Start, data_dir: Pa
     assert len((await podium.client.get("/api/aggregated_stats")).json()) == 6
 
 
-async def test_sigterm_turns_readiness_off_and_finishes_what_is_in_flight(serving: Podium) -> None:
+async def test_sigterm_turns_readiness_off_and_finishes_what_is_in_flight(start: Start, data_dir: Path) -> None:
+    serving = await (await start("serve", "--port", "0", directory=data_dir, DRAIN_DELAY="1s")).ready()
     async with attach(serving.data_dir) as logins:
         other = await asyncpg.connect(logins.superuser)
         transaction = other.transaction()
@@ -217,9 +230,7 @@ async def test_sigterm_turns_readiness_off_and_finishes_what_is_in_flight(servin
         await other.execute(LOCK)
         posts = [asyncio.create_task(serving.post(f"0x{number}")) for number in range(40)]
         reads = [asyncio.create_task(serving.client.get("/api/aggregated_stats")) for _ in range(4)]
-        async with asyncio.timeout(1):
-            while await other.fetchval(WAITING) < len(reads) + 1:
-                await asyncio.sleep(0.01)
+        await waiting_is(other, len(reads) + 1)
         serving.process.terminate()
         signalled_at = time.monotonic()
         assert await readiness(serving) == 503
@@ -230,6 +241,16 @@ async def test_sigterm_turns_readiness_off_and_finishes_what_is_in_flight(servin
     assert await serving.end() == 0
     assert time.monotonic() - signalled_at < 10
     assert not is_running(serving.postmaster)
+
+
+async def test_a_mistake_of_ours_is_logged_without_secrets(start: Start, data_dir: Path) -> None:
+    podium = await (await start("serve", "--port", "0", directory=data_dir, LOG_FORMAT="console")).ready()
+    assert (await podium.post("0xabc")).status_code == 200
+    async with attach(data_dir) as logins:
+        await execute(logins.superuser, "UPDATE podium.results SET payload = '[]'::jsonb || '1'")
+    answer = await podium.client.get("/api/raw_stats", params={"orchestrator": "0xabc"})
+    assert (answer.status_code, answer.json()) == (500, {"error": "internal error"})
+    await eventually(lambda: any("Traceback" in line for line in podium.lines))
 
 
 async def readiness(podium: Podium) -> int | str:
@@ -319,14 +340,14 @@ async def test_an_empty_database_is_told_to_migrate(start: Start, new_database: 
 
 
 async def test_migrations_run_beside_a_running_server(start: Start, serving: Podium) -> None:
-    async def migrate(command: str) -> str:
-        podium = await start("migrate", command, directory=serving.data_dir)
+    async def migrate(*arguments: str) -> str:
+        podium = await start("migrate", *arguments, directory=serving.data_dir)
         assert await podium.end() == 0, podium.lines
         return podium.printed
 
     assert "Pending: 0" in await migrate("status")
     assert (await serving.post("0xbefore")).status_code == 200
-    assert "Rolled back" in await migrate("down")
+    assert "Rolled back" in await migrate("down", "--yes")
     assert "Pending: 1" in await migrate("status")
     assert (await serving.post("0xmeanwhile")).status_code == 503
     assert "Applied" in await migrate("up")
