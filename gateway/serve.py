@@ -15,7 +15,7 @@ from db.embedded import EmbeddedPostgres, attach
 from db.migrate import migrate
 from gateway.app import Gateway, Urls
 from gateway.demo import fill_with_demo
-from gateway.protocol import BoundedHttp
+from gateway.protocol import Http
 from gateway.settings import Settings
 from resolvers.errors import NotMigrated, Unavailable
 
@@ -41,7 +41,7 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
         config = uvicorn.Config(
             gateway.application(),
             loop="uvloop",
-            http=BoundedHttp,
+            http=Http,
             ws="websockets-sansio",
             log_config=None,
             access_log=False,

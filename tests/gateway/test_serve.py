@@ -192,7 +192,7 @@ async def waiting_is(connection: asyncpg.Connection, number: int) -> None:
 
 
 def is_running(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 
 async def only_line_of(podium: Podium) -> str:
