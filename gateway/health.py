@@ -25,9 +25,11 @@ def health_routes(
     async def readyz(request: Request) -> Response:
         if is_draining():
             return _not_ready("this server is stopping")
-        try:
-            await asyncio.wait_for(check(), READY_TIMEOUT_S)
+        answer = asyncio.ensure_future(check())
+        try:  # shielded: when Postgres hangs, to cancel the question takes its time too
+            await asyncio.wait_for(asyncio.shield(answer), READY_TIMEOUT_S)
         except (PodiumError, TimeoutError):
+            answer.cancel()
             return _not_ready("the database does not answer")
         return PlainTextResponse("ok")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import suppress
 from random import getrandbits
 from time import perf_counter
 from typing import Any
@@ -16,6 +17,8 @@ from gateway.metrics import Metrics
 from resolvers.errors import Internal, PayloadTooLarge
 
 GONE = 499  # what proxies count when nobody waits for an answer any more
+DISCARD_BYTES = 64 << 20
+DISCARD_S = 2.0
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -63,10 +66,10 @@ class Observe:
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "") or "other"
         self.metrics.request(route, _method(scope), status, seconds)
-        level = "error" if status >= 500 else "info" if status >= 400 else "debug"
+        level = "error" if status == 500 else "warning" if status > 500 else "info" if status >= 400 else "debug"
         if status >= 400 or seconds > 1 or self.log_all:
             client = scope.get("client") or ("",)
-            facts = {"method": scope["method"], "path": scope["path"], "status": status, "client": client[0]}
+            facts = {"method": scope["method"], "path": scope["path"][:200], "status": status, "client": client[0]}
             getattr(log, level)("request", **facts, duration_ms=round(seconds * 1000, 2))
 
 
@@ -155,7 +158,7 @@ class BodyLimit:
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), None)
         if declared is not None:
             if int(declared) > self.max_bytes:
-                await _send_error(send, PayloadTooLarge(self.max_bytes))
+                await _refuse(receive, send, PayloadTooLarge(self.max_bytes))
                 return
             await self.app(scope, receive, send)
             return
@@ -175,7 +178,7 @@ class BodyLimit:
         try:
             await self.app(scope, receive_counted, send)
         except PayloadTooLarge as error:
-            await _send_error(send, error)
+            await _refuse(receive, send, error)
 
 
 def _method(scope: Scope) -> str:
@@ -191,7 +194,20 @@ def _request_id(scope: Scope) -> bytes:
     return b"%016x" % getrandbits(64)  # it tells requests apart, and keeps no secret
 
 
-async def _send_error(send: Send, error: PayloadTooLarge | Internal) -> None:
+async def _refuse(receive: Receive, send: Send, error: PayloadTooLarge) -> None:
+    # Closing a connection that still brings something resets it, and the client would lose the answer.
+    await _send_error(send, error, more_body=True)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            discarded, more = 0, True
+            while more and discarded < DISCARD_BYTES:
+                message = await receive()
+                discarded += len(message.get("body", b""))
+                more = message.get("more_body", False)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_error(send: Send, error: PayloadTooLarge | Internal, *, more_body: bool = False) -> None:
     body = orjson.dumps({"error": error.message})
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
@@ -201,4 +217,4 @@ async def _send_error(send: Send, error: PayloadTooLarge | Internal) -> None:
         (b"connection", b"close"),
     ]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": more_body})

@@ -8,16 +8,17 @@ from graphql import GraphQLError
 from resolvers.errors import Internal, PodiumError
 
 MAX_ERRORS = 20
+MAX_MESSAGE_LENGTH = 1000  # messages quote the document
 
 
 def formatted(error: GraphQLError, report: Callable[..., None]) -> dict[str, Any]:
     """An error as GraphQL has it, with `extensions.code`; what is a mistake of ours is reported and masked."""
-    cause = error.original_error
+    cause, shown = error.original_error, {**error.formatted, "message": error.message[:MAX_MESSAGE_LENGTH]}
     if cause is None or (error.path is None and not isinstance(cause, PodiumError)):
-        return {**error.formatted, "extensions": {"code": "GRAPHQL_INVALID", **(error.extensions or {})}}
+        return {**shown, "extensions": {"code": "GRAPHQL_INVALID", **(error.extensions or {})}}
     if not isinstance(cause, PodiumError):
         report("internal_error", error=cause)
         cause = Internal()
     extensions = {"code": cause.code, "hint": cause.hint, "field": cause.field}
     present = {name: value for name, value in extensions.items() if value is not None}
-    return {**error.formatted, "message": cause.message, "extensions": present}
+    return {**shown, "message": cause.message, "extensions": present}

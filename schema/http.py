@@ -31,7 +31,9 @@ from schema.limits import MAX_TOKENS, check_limits
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
-_MAX_CACHED_CHARACTERS = 20_000
+# A parsed document takes about 100 times its text; what is longer, or more, is parsed again.
+_MAX_CACHED_CHARACTERS = 5_000
+_MAX_CACHED_DOCUMENTS = 100
 
 
 class _Operation(NamedTuple):
@@ -65,7 +67,7 @@ class GraphQLEndpoint:
         self._page = page
         self._hide_suggestions = not introspection
         self._rules = specified_rules if introspection else [*specified_rules, NoSchemaIntrospectionCustomRule]
-        self._prepare_cached = lru_cache(maxsize=500)(self._prepare_uncached)
+        self._prepare_cached = lru_cache(maxsize=_MAX_CACHED_DOCUMENTS)(self._prepare_uncached)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
