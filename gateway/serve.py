@@ -1,6 +1,7 @@
 """`podium serve`: a database, migrations, a listening socket, and a server that drains before it stops."""
 
 import gc
+import os
 import socket
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -132,7 +133,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise ServeError(f"cannot listen on {host}:{port} ({error.strerror}): choose another with --port") from None
+        raise ServeError(f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}): choose another with --port") from None
     listening.set_inheritable(True)
     return listening
 
