@@ -133,7 +133,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise ServeError(f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}): choose another with --port") from None
+        reason = os.strerror(error.errno or 0)
+        raise ServeError(f"cannot listen on {host}:{port} ({reason}): choose another with --port") from None
     listening.set_inheritable(True)
     return listening
 
