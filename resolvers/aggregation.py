@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from resolvers.errors import InvalidArgument
 from resolvers.page import Page, PageRequest, page_of, to_micros
@@ -59,7 +59,7 @@ class Aggregate:
     last_at: datetime
 
 
-class Cell(Protocol):
+class Cell(NamedTuple):
     """The means of one orchestrator, region, pipeline and model; times in seconds, what was left out counts as 0."""
 
     orchestrator: str
@@ -99,11 +99,16 @@ def group_cells(cells: Sequence[Cell], medians: dict[int, float], group_by: Iter
     """The groups of cells, in the order of their keys; `medians` has the round trip that AI cells are scored against,
     by model_id.
     """
-    wanted = [dimension in tuple(group_by) for dimension in Dimension]
+    by_orchestrator, by_region, by_job_type, by_pipeline, by_model = (d in set(group_by) for d in Dimension)
     groups: dict[GroupKey, list[Cell]] = {}
     for cell in cells:
-        values = (cell.orchestrator, cell.region, cell.job_type, cell.pipeline, cell.model)
-        key = GroupKey(*(value if use else None for value, use in zip(values, wanted, strict=True)))
+        key = GroupKey(
+            cell.orchestrator if by_orchestrator else None,
+            cell.region if by_region else None,
+            cell.job_type if by_job_type else None,
+            cell.pipeline if by_pipeline else None,
+            cell.model if by_model else None,
+        )
         groups.setdefault(key, []).append(cell)
     aggregates = [_aggregate(key, members, medians) for key, members in groups.items()]
     return sorted(aggregates, key=lambda aggregate: _comparable(aggregate.key))
@@ -130,30 +135,43 @@ def aggregate_cursor(aggregate: Aggregate, order: Sequence[AggregateOrder]) -> l
 
 
 def _aggregate(key: GroupKey, cells: Sequence[Cell], medians: dict[int, float]) -> Aggregate:
-    samples = sum(cell.samples for cell in cells)
     scores = [_score(cell, medians) for cell in cells]
+    cell, score = cells[0], scores[0]
+    if len(cells) > 1:
+        cell, score = _weighted(cells, scores)
     return Aggregate(
         key=key,
+        samples=cell.samples,
+        success_rate=cell.success_rate,
+        round_trip_time=cell.round_trip_time,
+        round_trip_score=score.round_trip,
+        score=score.total,
+        first_at=cell.first_at,
+        last_at=cell.last_at,
+    )
+
+
+def _weighted(cells: Sequence[Cell], scores: Sequence[Score]) -> tuple[Cell, Score]:
+    """The means of several cells and of their scores, weighted by their samples."""
+    samples = sum(cell.samples for cell in cells)
+
+    def mean(values: Iterable[float]) -> float:
+        return sum(value * cell.samples for value, cell in zip(values, cells, strict=True)) / samples
+
+    cell = cells[0]._replace(
         samples=samples,
-        success_rate=_mean((cell.success_rate for cell in cells), cells, samples),
-        round_trip_time=_mean((cell.round_trip_time for cell in cells), cells, samples),
-        round_trip_score=_mean((score.round_trip for score in scores), cells, samples),
-        score=_mean((score.total for score in scores), cells, samples),
+        success_rate=mean(cell.success_rate for cell in cells),
+        round_trip_time=mean(cell.round_trip_time for cell in cells),
         first_at=min(cell.first_at for cell in cells),
         last_at=max(cell.last_at for cell in cells),
     )
+    return cell, Score(mean(score.round_trip for score in scores), mean(score.total for score in scores))
 
 
 def _score(cell: Cell, medians: dict[int, float]) -> Score:
     if cell.model_id is None:
         return transcoding_score(cell.success_rate, cell.seg_duration, cell.round_trip_time)
     return ai_score(cell.success_rate, cell.round_trip_time, medians.get(cell.model_id))
-
-
-def _mean(values: Iterable[float], cells: Sequence[Cell], samples: int) -> float:
-    if len(cells) == 1:
-        return next(iter(values))
-    return sum(value * cell.samples for value, cell in zip(values, cells, strict=True)) / samples
 
 
 def _comparable(key: GroupKey) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from operator import itemgetter
+from typing import Any
 
 from db.pool import Row, Runner
 from db.statements import STATEMENTS
@@ -28,6 +29,7 @@ ORCHESTRATORS_BY_ADDRESS = STATEMENTS["leaderboard.orchestrators_by_address"]
 NEWEST_RESULTS = RESULTS.pick(page="newest")
 OLDEST_RESULTS = RESULTS.pick(page="oldest")
 
+_cell_values = itemgetter(*Cell._fields)
 _MIN_MICROS = to_micros(datetime.min.replace(tzinfo=UTC))
 _MAX_MICROS = to_micros(datetime.max.replace(tzinfo=UTC))
 _MAX_ID = 2**63
@@ -76,7 +78,7 @@ async def aggregates(db: Runner, wanted: StatFilter, group_by: tuple[Dimension, 
     parameters = await wanted.parameters(db)
     cells = await db.fetch(CELLS, **parameters)
     medians = await _medians(db, parameters, cells)
-    return group_cells(cast(list[Cell], cells), medians, group_by)
+    return group_cells([Cell._make(_cell_values(cell)) for cell in cells], medians, group_by)
 
 
 async def distributions(
