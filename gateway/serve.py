@@ -51,6 +51,7 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
             timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
             lifespan="on",
         )
+        gc.collect()
         gc.freeze()  # what is there now stays, and need not be looked through again and again
         await _Server(config, gateway).serve(sockets=[listening])
 

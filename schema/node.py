@@ -13,7 +13,7 @@ from resolvers.errors import InvalidArgument
 class Node:
     @strawberry.field(description="The global id; opaque, and stable for ever.")
     def id(self) -> strawberry.ID:
-        raise NotImplementedError
+        raise TypeError(f"{type(self)} has no id of its own")
 
 
 def global_id(type_name: str, *key: Any) -> strawberry.ID:

@@ -1,6 +1,7 @@
 """What tests share: a gateway that serves on a real socket, and a client that speaks to it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -89,3 +90,12 @@ async def _listening(application: Starlette) -> AsyncIterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     await task
+
+
+async def eventually(claim: Callable[[], Any], within_s: float = 5) -> Any:
+    """What a claim answers when it first holds; it must within some seconds."""
+    deadline = time.monotonic() + within_s
+    while not (found := claim()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.01)
+    return found

@@ -23,7 +23,7 @@ from db.statements import Statement
 from gateway.app import Gateway, Urls
 from gateway.settings import Settings
 from resolvers.signing import signature
-from tests.harness import SECRET, Database, Running, StartGateway, serving
+from tests.harness import SECRET, Database, Running, StartGateway, eventually, serving
 
 RESULT = {"region": "FRA", "orchestrator": "0x1", "success_rate": 1, "round_trip_time": 0.5}
 AI_RESULT = {**RESULT, "pipeline": "Text to image", "model": "m"}
@@ -113,14 +113,6 @@ async def locked(database: Database, sql: str = LOCK_RESULTS) -> AsyncIterator[a
     finally:
         await transaction.rollback()
         await other.close()
-
-
-async def eventually(claim: Callable[[], Any], within_s: float = 5) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := claim()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
-    return found
 
 
 async def eventually_ok(ask: Callable[[], Awaitable[httpx.Response]], within_s: float = 5) -> None:

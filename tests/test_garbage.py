@@ -35,7 +35,7 @@ PATIENCE_S = 2.0
 MIB = 1 << 20
 # What no error may hold: names of our code, our driver, our tables and our machine.
 TELLTALE = re.compile(
-    rb"Traceback|asyncpg|psycopg|site-packages|\.py\b|/work/|/home/|SELECT |INSERT |pg_|podium\.\w|object at 0x"
+    rb"Traceback|asyncpg|psycopg|site-packages|\.py\b|/home/|SELECT |INSERT |pg_|podium\.\w|object at 0x"
 )
 PATHS = (
     *("/", "/graphql", "/livez", "/readyz", "/metrics", "/schema.graphql", "/static/index.js", "/static/graphiql/"),

@@ -58,6 +58,7 @@ class Batcher(Generic[Item, Stored]):
                 self._wake.clear()
                 await self._wake.wait()
                 continue
+            await asyncio.sleep(0)  # those who arrive in the same turn of the loop come along
             await self._store_batch(self._next_batch())
 
     def stop(self) -> None:

@@ -8,8 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 
 from db.embedded import EmbeddedPostgres, Logins, attach
 from db.embedded_host import EmbeddedPostgresError
+from tests.harness import eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IS_ROOT = os.geteuid() == 0
@@ -92,14 +92,6 @@ async def run(url: str, sql: str) -> Any:
 
 async def things(logins: Logins) -> Any:
     return await run(logins.reader, "SELECT string_agg(name, ',') FROM podium.thing")
-
-
-async def eventually(claim: Callable[[], Any], within_s: float = 5) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := claim()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
-    return found
 
 
 def own_elsewhere(data_dir: Path, *arguments: str, user: Sequence[str] = ()) -> subprocess.Popen[str]:

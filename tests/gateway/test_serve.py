@@ -22,7 +22,7 @@ import pytest
 from db.embedded import ROLES, attach
 from gateway.settings import VERSION
 from resolvers.signing import signature
-from tests.harness import NewDatabase
+from tests.harness import NewDatabase, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 PODIUM = Path(sysconfig.get_path("scripts")) / "podium"
@@ -166,14 +166,6 @@ def data_dir(used_directory: Path, tmp_path: Path) -> Path:
 def taken_port() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
-
-
-async def eventually(claim: Callable[[], Any], within_s: float = 5) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := claim()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
-    return found
 
 
 async def execute(url: str, sql: str) -> None:
