@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import isfinite
+from operator import itemgetter
 from typing import Any, Literal
 
 import msgspec
@@ -66,6 +67,7 @@ class Result(msgspec.Struct, frozen=True):
 _FIELDS = frozenset(Result.__struct_fields__)
 _DURATIONS = ("round_trip_time", "seg_duration", "upload_time", "download_time", "transcode_time")
 _ALWAYS_SHOWN = ("region", "orchestrator", "success_rate", "round_trip_time", "errors", "timestamp")
+_always_shown = itemgetter(*_ALWAYS_SHOWN)
 _SHOWN_UNLESS_EMPTY = tuple(name for name in Result.__struct_fields__ if name not in (*_ALWAYS_SHOWN, "payload"))
 _KEPT_IN_PAYLOAD = ("input_parameters", "response_payload")
 
@@ -123,8 +125,8 @@ def check_result(result: Result) -> None:
 
 def as_posted(row: Any) -> dict[str, Any]:
     """A stored result as clients read it back: always six fields, the others unless zero, false or empty."""
-    fields = {name: getattr(row, name) for name in _ALWAYS_SHOWN}
-    payload = row.payload or {}
+    fields = dict(zip(_ALWAYS_SHOWN, _always_shown(row), strict=True))
+    payload = row["payload"] or {}
     for name in _SHOWN_UNLESS_EMPTY:
         value = row.get(name) or payload.get(name)
         if value:
