@@ -24,7 +24,7 @@ from gateway.middleware import BodyLimit, CancelWhenGone, Observe
 from gateway.settings import VERSION, Settings
 from resolvers.catalog import Catalog
 from resolvers.errors import Overloaded, Unavailable, from_driver
-from resolvers.recording import PlacedResult, Recorder, ResultKey, create_partitions, store_results
+from resolvers.recording import CheckedResult, Recorder, ResultKey, create_partitions, store_results
 from schema.context import Backend, ServiceFacts
 from schema.http import GraphQLEndpoint
 from schema.root import GRAPHQL_SCHEMA, SDL
@@ -52,7 +52,7 @@ class Gateway:
         self.draining = False
         self.db = _database(settings, urls)
         self.catalog = Catalog(self.db, settings.regions_cache_timeout.total_seconds())
-        self.results: Batcher[PlacedResult, ResultKey] = Batcher(
+        self.results: Batcher[CheckedResult, ResultKey] = Batcher(
             self._store_results,
             is_away=lambda error: isinstance(error, Unavailable),
             is_full=lambda: Overloaded("too many results are waiting to be stored"),
@@ -67,7 +67,7 @@ class Gateway:
             routes=[
                 *self._leaderboard_api().routes(),  # first, because routes are tried in order and these are the busiest
                 *pages.routes(),
-                *health_routes(self.metrics, self.catalog_answers, lambda: self.draining),
+                *health_routes(self.metrics, self.database_answers, lambda: self.draining),
                 Route("/graphql", self._graphql_endpoint()),
                 *([Route("/schema.graphql", _sdl)] if self.settings.shows_schema else []),
             ],
@@ -94,7 +94,7 @@ class Gateway:
         await self.db.open()
         await create_partitions(self.db)
 
-    async def catalog_answers(self) -> None:
+    async def database_answers(self) -> None:
         """Fail unless the database answers a small question."""
         await self.db.read.fetch(STATEMENTS["leaderboard.regions"])
 
@@ -126,8 +126,8 @@ class Gateway:
         await self.catalog.register_regions(names, "transcoding")
         self._regions_known.set()
 
-    async def _store_results(self, placed: list[PlacedResult]) -> list[ResultKey]:
-        stored = await store_results(self.db, self.catalog, placed)
+    async def _store_results(self, checked: list[CheckedResult]) -> list[ResultKey]:
+        stored = await store_results(self.db, self.catalog, checked)
         self.metrics.report("results_stored", count=len(stored))
         return stored
 

@@ -7,7 +7,7 @@ from db.pool import Database
 from resolvers.catalog import Catalog
 from resolvers.filters import StatFilter
 from resolvers.leaderboard import count_results
-from resolvers.recording import PlacedResult, store_results
+from resolvers.recording import CheckedResult, store_results
 from resolvers.results import JobError, Result
 
 RESULTS = 2000
@@ -28,8 +28,8 @@ async def fill_with_demo(db: Database, catalog: Catalog) -> int:
     random, now = Random(1), datetime.now(UTC)  # noqa: S311  made-up data, the same every time
     results = [_result(random) for _ in range(RESULTS)]
     times = sorted(now - timedelta(seconds=random.uniform(0, 86_000)) for _ in results)
-    placed = [PlacedResult(result, recorded_at=time) for result, time in zip(results, times, strict=True)]
-    return len(await store_results(db, catalog, placed))
+    checked = [CheckedResult(result, recorded_at=time) for result, time in zip(results, times, strict=True)]
+    return len(await store_results(db, catalog, checked))
 
 
 def _result(random: Random) -> Result:

@@ -1,6 +1,6 @@
 """Which results a question is about."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,10 +42,6 @@ class StatFilter:
     max_round_trip_time: float | None = None
     error_codes: tuple[str, ...] | None = None
     model_is_warm: bool | None = None
-
-    def for_all_orchestrators(self) -> "StatFilter":
-        """The same without its condition on orchestrators."""
-        return replace(self, orchestrators=None)
 
     async def parameters(self, db: Runner) -> dict[str, Any]:
         """The parameters of statements that use `{matching}`, with the ids of everything that is named."""

@@ -12,7 +12,7 @@ from db.statements import STATEMENTS
 from resolvers.catalog import Catalog
 from resolvers.errors import InvalidArgument, PodiumError
 from resolvers.legacy_leaderboard import EVENTS, IDS_PER_TABLE, Legacy, LegacyTable, place, posted_at
-from resolvers.recording import PlacedResult, store_results
+from resolvers.recording import CheckedResult, store_results
 
 LAST_ID = STATEMENTS["imports.last_id"]
 ADVANCE = STATEMENTS["imports.advance"]
@@ -70,7 +70,7 @@ class Summary:
 
 class _Sound(NamedTuple):
     row: Row
-    placed: PlacedResult
+    placed: CheckedResult
 
 
 class Target:
@@ -95,7 +95,7 @@ class Target:
             await self._catalog.register_regions({region.code: region.name}, region.job_type)
         return await self.regions()
 
-    async def stored_from_region_tables(self, placed: Sequence[PlacedResult]) -> set[int]:
+    async def stored_from_region_tables(self, placed: Sequence[CheckedResult]) -> set[int]:
         """The ids of the events that were imported already, from a region's table, when they were no events yet."""
         # The original copied whole seconds; hardly any other event has them.
         placed = [item for item in placed if item.recorded_at and not item.recorded_at.microsecond]
@@ -113,7 +113,7 @@ class Target:
         )
         return {row.id for row in rows}
 
-    async def store(self, placed: Sequence[PlacedResult]) -> int:
+    async def store(self, placed: Sequence[CheckedResult]) -> int:
         """Store results; how many of them are new."""
         return len(await store_results(self._db, self._catalog, placed))
 
@@ -129,7 +129,7 @@ class Rehearsal(Target):
         """All there would be."""
         return {(region.code, region.job_type) for region in regions} | await self.regions()
 
-    async def store(self, placed: Sequence[PlacedResult]) -> int:
+    async def store(self, placed: Sequence[CheckedResult]) -> int:
         """How many results would be new."""
         stored = await self._db.write.fetchval(
             COUNT_STORED,

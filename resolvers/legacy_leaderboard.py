@@ -11,7 +11,7 @@ import orjson
 from db.pool import Connection, Pool, PoolExhausted, PoolOptions, Row
 from db.statements import STATEMENTS, Statement
 from resolvers.errors import InvalidArgument, InvalidRegion
-from resolvers.recording import PlacedResult
+from resolvers.recording import CheckedResult
 from resolvers.results import Result, check_result, result_from
 
 BEGIN_READ_ONLY = STATEMENTS["legacy_leaderboard.begin_read_only"]
@@ -129,13 +129,13 @@ async def open_legacy(url: str) -> AsyncIterator[Legacy]:
         await pool.close()
 
 
-def place(table: str, row: Any, regions: Regions) -> PlacedResult:
+def place(table: str, row: Any, regions: Regions) -> CheckedResult:
     """The result in a row, as it is to be stored; InvalidArgument or InvalidRegion says why it cannot be."""
     columns = {"region": row.region, "orchestrator": (row.orchestrator or "").lower()}
     result = result_from(_fields(row.payload) | columns, may_hold_nul=False)
     check_result(result)
     _check_region(result, regions)
-    return PlacedResult(result, imported_id(table, row.id), _recorded_at(table, row, result))
+    return CheckedResult(result, imported_id(table, row.id), _recorded_at(table, row, result))
 
 
 def imported_id(table: str, row_id: int) -> int:

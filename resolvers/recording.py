@@ -1,4 +1,4 @@
-"""How results get into the database: checked, placed, and stored together with those that arrive meanwhile."""
+"""How results get into the database: checked, checked, and stored together with those that arrive meanwhile."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ _plain_values = attrgetter(*_PLAIN_COLUMNS)
 _AHEAD = timedelta(days=14)
 
 
-class PlacedResult(NamedTuple):
+class CheckedResult(NamedTuple):
     """A checked result; imported ones have an id and a time of their own."""
 
     result: Result
@@ -44,38 +44,38 @@ class ResultKey(NamedTuple):
 class Recorder:
     """The way of results from both doors into the database; `submit` stores what it is given after a commit."""
 
-    def __init__(self, catalog: Catalog, submit: Callable[[list[PlacedResult]], Awaitable[list[ResultKey]]]) -> None:
+    def __init__(self, catalog: Catalog, submit: Callable[[list[CheckedResult]], Awaitable[list[ResultKey]]]) -> None:
         self._catalog = catalog
         self._submit = submit
 
-    async def check(self, result: Result) -> PlacedResult:
+    async def check(self, result: Result) -> CheckedResult:
         """A result that can be stored; InvalidRegion, or InvalidArgument with the field, when it cannot."""
         await self._catalog.require_region(result.region, result.job_type)
         check_result(result)
-        return PlacedResult(result)
+        return CheckedResult(result)
 
-    async def store(self, placed: list[PlacedResult]) -> list[ResultKey]:
+    async def store(self, checked: list[CheckedResult]) -> list[ResultKey]:
         """Store checked results, all or none; returns after the commit. Unavailable while the database is away."""
-        return await self._submit(placed)
+        return await self._submit(checked)
 
 
-async def store_results(db: Database, catalog: Catalog, placed: Sequence[PlacedResult]) -> list[ResultKey]:
+async def store_results(db: Database, catalog: Catalog, checked: Sequence[CheckedResult]) -> list[ResultKey]:
     """Store results in one transaction; those with an id that is there already are left out of the answer."""
     try:
-        return await _store_once(db, catalog, placed)
+        return await _store_once(db, catalog, checked)
     except asyncpg.CheckViolationError as error:
         if error.constraint_name == "orchestrators_address_check":  # Postgres has lower case that Python has not
             raise InvalidArgument("orchestrator: it has no lower case", field="orchestrator") from None
         if error.constraint_name:
             raise
         # there is no partition for that time
-        await _create_partitions_of(db, [item.recorded_at or datetime.now(UTC) for item in placed])
+        await _create_partitions_of(db, [item.recorded_at or datetime.now(UTC) for item in checked])
     except (asyncpg.NotNullViolationError, asyncpg.ForeignKeyViolationError):
         # A name that was known is there no more: the database was restored.
         catalog.forget()
-        for region, job_type in {(item.result.region, item.result.job_type) for item in placed}:
+        for region, job_type in {(item.result.region, item.result.job_type) for item in checked}:
             await catalog.require_region(region, job_type)
-    return await _store_once(db, catalog, placed)
+    return await _store_once(db, catalog, checked)
 
 
 async def create_partitions(db: Database, since: datetime | None = None, until: datetime | None = None) -> int:
@@ -91,18 +91,18 @@ async def _create_partitions_of(db: Database, times: Sequence[datetime]) -> None
         await create_partitions(db, time, time)
 
 
-async def _store_once(db: Database, catalog: Catalog, placed: Sequence[PlacedResult]) -> list[ResultKey]:
-    await catalog.learn([item.result for item in placed])
-    rows = await db.write.fetch(STORE_RESULTS, **_columns(placed))
+async def _store_once(db: Database, catalog: Catalog, checked: Sequence[CheckedResult]) -> list[ResultKey]:
+    await catalog.learn([item.result for item in checked])
+    rows = await db.write.fetch(STORE_RESULTS, **_columns(checked))
     return [ResultKey(row.orchestrator, row.recorded_at, row.id) for row in rows]
 
 
-def _columns(placed: Sequence[PlacedResult]) -> dict[str, Sequence[Any]]:
-    results = [item.result for item in placed]
+def _columns(checked: Sequence[CheckedResult]) -> dict[str, Sequence[Any]]:
+    results = [item.result for item in checked]
     return {
         **dict(zip(_PLAIN_COLUMNS, zip(*map(_plain_values, results), strict=True), strict=True)),
-        "id": [item.id for item in placed],
-        "recorded_at": [item.recorded_at for item in placed],
+        "id": [item.id for item in checked],
+        "recorded_at": [item.recorded_at for item in checked],
         "orchestrator": [result.orchestrator.lower() for result in results],
         "pipeline": [result.pipeline if result.job_type == "ai" else None for result in results],
         "model": [result.model if result.job_type == "ai" else None for result in results],

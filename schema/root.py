@@ -188,16 +188,16 @@ class Mutation:
         context.require_signature()
         if len(results) > MAX_RESULTS:
             raise InvalidArgument(f"results: at most {MAX_RESULTS} at once, not {len(results)}", field="results")
-        recorder, placed, errors = context.backend.recorder, [], []
+        recorder, checked, errors = context.backend.recorder, [], []
         for index, given in enumerate(results):
             try:
-                placed.append(await recorder.check(posted_result(given)))
+                checked.append(await recorder.check(posted_result(given)))
             except (InvalidArgument, InvalidRegion) as error:
                 errors.append(refusal(index, error))
-        if errors or not placed:
+        if errors or not checked:
             context.backend.report("results_refused", reason="INVALID_RESULTS", count=len(results))
             return RecordStatsPayload(stats=[], errors=errors)
-        stored = await recorder.store(placed)
+        stored = await recorder.store(checked)
         rows: Any = await leaderboard.results_by_key(context.backend.write_db, stored)
         return RecordStatsPayload(stats=rows, errors=[])
 

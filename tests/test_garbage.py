@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resolvers.errors import InvalidArgument, InvalidRegion
-from resolvers.recording import PlacedResult, Recorder
+from resolvers.recording import CheckedResult, Recorder
 from resolvers.results import Result, decode_result, result_from
 from resolvers.signing import signature
 from schema.root import GRAPHQL_SCHEMA
@@ -379,7 +379,7 @@ BODY = st.binary(max_size=60) | (GIVEN | JSON).map(lambda value: json.dumps(valu
 THOROUGH = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
-async def accepted(recorder: Recorder, read: Callable[[], Result]) -> list[PlacedResult]:
+async def accepted(recorder: Recorder, read: Callable[[], Result]) -> list[CheckedResult]:
     """The result, checked; nothing when it is refused as it should be."""
     try:
         return [await recorder.check(read())]

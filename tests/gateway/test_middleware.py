@@ -17,7 +17,7 @@ async def test_requests_are_counted_by_route_and_status(running: Running) -> Non
     await running.client.get("/api/nothing/at/all")
     await running.client.get("/elsewhere")
     await running.client.request("PROPFIND", "/api/regions")
-    await running.post_stat(region="XXX")
+    await running.post_stat(region="NOWHERE")
     await running.post_stat(region="FRA", orchestrator="0x1")
     metrics = (await running.client.get("/metrics")).text
     for line in (

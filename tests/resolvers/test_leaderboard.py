@@ -16,7 +16,7 @@ from resolvers.aggregation import Dimension
 from resolvers.catalog import Catalog
 from resolvers.errors import from_driver
 from resolvers.filters import StatFilter, Window
-from resolvers.recording import PlacedResult, store_results
+from resolvers.recording import CheckedResult, store_results
 from resolvers.results import Result
 from tests import harness
 
@@ -74,8 +74,8 @@ async def db(database: harness.Database) -> AsyncIterator[Database]:
 async def test_every_grouping_equals_a_plain_computation(db: Database, seed: int, hours: int | None) -> None:
     stored = random_results(seed, 300)
     catalog = Catalog(db, ttl_s=60)
-    placed = [PlacedResult(r, recorded_at=at) for r, at in stored]
-    assert len(await store_results(db, catalog, placed)) == len(stored)
+    checked = [CheckedResult(r, recorded_at=at) for r, at in stored]
+    assert len(await store_results(db, catalog, checked)) == len(stored)
     since = NOW - HOUR * hours if hours else None
     wanted = [result for result, at in stored if since is None or at >= since]
     cells = defaultdict(list)
@@ -107,5 +107,5 @@ async def test_every_grouping_equals_a_plain_computation(db: Database, seed: int
 async def test_results_of_distant_years_go_into_their_own_partitions(db: Database) -> None:
     catalog = Catalog(db, ttl_s=60)
     times = [NOW - timedelta(days=days) for days in (0, 2000, 9000)]
-    placed = [PlacedResult(Result(region="FRA", orchestrator="0x1"), recorded_at=time) for time in times]
-    assert [key.recorded_at for key in await store_results(db, catalog, placed)] == times
+    checked = [CheckedResult(Result(region="FRA", orchestrator="0x1"), recorded_at=time) for time in times]
+    assert [key.recorded_at for key in await store_results(db, catalog, checked)] == times

@@ -136,7 +136,7 @@ async def test_an_event_is_recorded_when_it_was_inserted_under_the_negative_of_i
 async def test_the_columns_of_an_event_count_and_not_its_payload(
     v1: Legacy, run: RunImport, connection: asyncpg.Connection
 ) -> None:
-    await v1.event({"region": "XXX", "orchestrator": 17}, orchestrator="0xb", region="BER")
+    await v1.event({"region": "NOWHERE", "orchestrator": 17}, orchestrator="0xb", region="BER")
     await run()
     assert [(row["address"], row["code"]) for row in (await results(connection)).values()] == [("0xb", "BER")]
 

@@ -270,7 +270,7 @@ async def test_one_wrong_result_stores_none_and_is_named(running: Running) -> No
       stats { id } errors { index field code message } } }"""
     results = [
         {"region": "FRA", "orchestrator": "0xab"},
-        {"region": "XXX", "orchestrator": "0xab"},
+        {"region": "NOWHERE", "orchestrator": "0xab"},
         {"region": "FRA", "orchestrator": "0xab", "roundTripTime": -1},
     ]
     payload = (await running.ask(query, results=results))["recordStats"]
