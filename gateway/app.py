@@ -27,6 +27,7 @@ from resolvers.errors import Overloaded, Unavailable, from_driver
 from resolvers.recording import CheckedResult, Recorder, ResultKey, create_partitions, store_results
 from schema.context import Backend, ServiceFacts
 from schema.http import GraphQLEndpoint
+from schema.operations import Operations
 from schema.root import GRAPHQL_SCHEMA, SDL
 from workers.batcher import Batcher
 from workers.partition_maker import make_partitions
@@ -157,7 +158,8 @@ class Gateway:
             service=facts,
             report=self.metrics.report,
         )
-        return GraphQLEndpoint(GRAPHQL_SCHEMA, backend, page=pages.graphiql, introspection=self.settings.shows_schema)
+        operations = Operations(GRAPHQL_SCHEMA, introspection=self.settings.shows_schema)
+        return GraphQLEndpoint(operations, backend, page=pages.graphiql)
 
     def _watch(self) -> None:
         watch = self.metrics.watch

@@ -23,7 +23,7 @@ MODELS = (
 
 async def fill_with_demo(db: Database, catalog: Catalog) -> int:
     """Store the demo set in a database without results; how many were stored."""
-    if await count_results(db.write, StatFilter()):
+    if await count_results(db.write, StatFilter(is_withdrawn=None)):
         return 0
     random, now = Random(1), datetime.now(UTC)  # noqa: S311  made-up data, the same every time
     results = [_result(random) for _ in range(RESULTS)]

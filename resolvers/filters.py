@@ -42,6 +42,7 @@ class StatFilter:
     max_round_trip_time: float | None = None
     error_codes: tuple[str, ...] | None = None
     model_is_warm: bool | None = None
+    is_withdrawn: bool | None = False
 
     async def parameters(self, db: Runner) -> dict[str, Any]:
         """The parameters of statements that use `{matching}`, with the ids of everything that is named."""
@@ -56,6 +57,7 @@ class StatFilter:
             "max_round_trip_time": self.max_round_trip_time,
             "error_codes": self.error_codes,
             "model_is_warm": self.model_is_warm,
+            "is_withdrawn": self.is_withdrawn,
         }
 
     async def _ids(self, db: Runner) -> dict[str, Any]:

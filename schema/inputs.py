@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import strawberry
 
@@ -62,6 +62,14 @@ class StatFilter:
     round_trip_time: FloatRange | None = strawberry.field(default=None, description="In seconds.")
     error_code: StringIn | None = strawberry.field(default=None, description="Codes of errors that the result has.")
     model_is_warm: bool | None = strawberry.field(default=None, description="Whether the model was loaded already.")
+    withdrawn: bool | None = strawberry.field(
+        default=False,
+        description="Results that an administrator has withdrawn: only the others when nothing is said, only these if "
+        "true, both if null. They are in no aggregate, whatever is said here.",
+    )
+
+
+Filter = Annotated[StatFilter | None, strawberry.argument(description="Which results.")]
 
 
 def result_filter(given: StatFilter | None, default_window: Window, now: datetime) -> filters.StatFilter:
@@ -83,6 +91,7 @@ def result_filter(given: StatFilter | None, default_window: Window, now: datetim
         max_round_trip_time=round_trip_time.max,
         error_codes=_values(given.error_code),
         model_is_warm=given.model_is_warm,
+        is_withdrawn=given.withdrawn,
     )
 
 

@@ -1,19 +1,21 @@
-"""Single results in the graph: how they are read, and how they are recorded."""
+"""Single results in the graph, and asked for."""
 
-from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import Info
-from strawberry.utils.str_converters import to_camel_case
 
-from resolvers.errors import PodiumError
-from resolvers.page import to_micros
-from resolvers.results import Result, result_from
+from resolvers import leaderboard
+from resolvers.filters import Window
+from resolvers.page import encode_cursor, page_request, to_micros
+from schema.connection import After, Before, Connection, First, Last, connection
 from schema.context import context_of
+from schema.inputs import Filter, StatOrder, result_filter
 from schema.leaderboard import Orchestrator, Region, source_row
 from schema.node import Node, global_id
+from schema.permissions import READ
 from schema.scalars import JobType
 
 _MAX_UNIX_S = int(datetime.max.replace(tzinfo=UTC).timestamp())
@@ -86,63 +88,28 @@ class Stat(Node):
         return hasattr(source, "round_trip_time")
 
 
-@strawberry.input(description="Why a part of a job failed.")
-class StatErrorInput:
-    error_code: str = strawberry.field(description="A short code, like `Timeout`.")
-    message: str | None = strawberry.field(default=None, description="What happened, for people.")
-    count: int = strawberry.field(default=1, description="How often it happened.")
+@strawberry.type
+class ResultsQuery:
+    @strawberry.field(
+        extensions=[READ], description="Single results, newest first, of all times when nothing else is said."
+    )
+    async def stats(
+        self,
+        info: Info,
+        filter: Filter = None,
+        order_by: Annotated[StatOrder, strawberry.argument(description="The order.")] = StatOrder.RECORDED_AT_DESC,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Stat]:
+        db = context_of(info).db
+        wanted = result_filter(filter, Window(), context_of(info).now)
+        newest_first = order_by is StatOrder.RECORDED_AT_DESC
+        request = page_request(first, after, last, before)
+        page = await leaderboard.results_page(db, wanted, request, newest_first=newest_first)
+        return connection(page, _stat_cursor, partial(leaderboard.count_results, db, wanted))
 
 
-@strawberry.input(description="The result of one test job. It is an AI result when it names a pipeline and a model.")
-class StatInput:
-    region: str = strawberry.field(description="The exact code of a region that is known for this kind of job.")
-    orchestrator: str = strawberry.field(description="The address of the node, at most 56 characters.")
-    success_rate: float = strawberry.field(default=0.0, description="As a fraction, 0 to 1.")
-    round_trip_time: float = strawberry.field(default=0.0, description="From sending to receiving, in seconds.")
-    errors: list[StatErrorInput] | None = strawberry.field(default=None, description="What went wrong.")
-    reported_at: datetime | None = strawberry.field(default=None, description="The tester's own time of the result.")
-    seg_duration: float | None = strawberry.field(default=None, description="Mean length of a segment, in seconds.")
-    segments_sent: int | None = strawberry.field(default=None, description="Segments sent to the node.")
-    segments_received: int | None = strawberry.field(default=None, description="Renditions received from the node.")
-    upload_time: float | None = strawberry.field(default=None, description="In seconds.")
-    download_time: float | None = strawberry.field(default=None, description="In seconds.")
-    transcode_time: float | None = strawberry.field(default=None, description="In seconds.")
-    model: str | None = strawberry.field(default=None, description="The AI model.")
-    model_is_warm: bool | None = strawberry.field(default=None, description="Whether the model was loaded already.")
-    pipeline: str | None = strawberry.field(default=None, description="The AI pipeline.")
-    input_parameters: str | None = strawberry.field(default=None, description="What the model was asked, as JSON text.")
-    response_payload: str | None = strawberry.field(default=None, description="What the node answered.")
-
-
-def posted_result(given: StatInput) -> Result:
-    """The result that is meant; InvalidArgument names a field that cannot be stored."""
-    values: dict[str, Any] = {field.name: getattr(given, field.name) for field in fields(given)}
-    values["timestamp"] = _unix_s(values.pop("reported_at"))
-    if given.errors is not None:
-        values["errors"] = [{"error_code": e.error_code, "message": e.message, "count": e.count} for e in given.errors]
-    return result_from(values)
-
-
-@strawberry.type(description="Why a result was refused.")
-class RecordStatsError:
-    index: int = strawberry.field(description="Which of the results, counted from 0.")
-    field: str | None = strawberry.field(description="Which of its fields.")
-    code: str = strawberry.field(description="A stable code.")
-    message: str = strawberry.field(description="What is wrong, for people.")
-
-
-@strawberry.type(description="What became of posted results: either all are stored, or there are errors and none is.")
-class RecordStatsPayload:
-    stats: list[Stat] = strawberry.field(description="The stored results, in the order given.")
-    errors: list[RecordStatsError] = strawberry.field(description="Why nothing was stored; empty when all is well.")
-
-
-def refusal(index: int, error: PodiumError) -> RecordStatsError:
-    """Why the result at this place was refused; fields are named as the graph names them."""
-    field = to_camel_case(error.field) if error.field else None
-    message = error.message.replace(f"{error.field}: ", f"{field}: ", 1)
-    return RecordStatsError(index=index, field=field, code=error.code, message=message)
-
-
-def _unix_s(time: datetime | None) -> int:
-    return 0 if time is None else to_micros(time) // 1_000_000
+def _stat_cursor(row: Any) -> str:
+    return encode_cursor(to_micros(row.recorded_at), row.id)

@@ -2,7 +2,7 @@
 -- A result with a model is an AI result, one without is a transcoding result.
 
 -- piece: matching
--- The filter that every question about results shares, as the first twelve parameters.
+-- The filter that every question about results shares, as the first thirteen parameters.
 ($1::timestamptz IS NULL OR r.recorded_at >= $1)
   AND ($2::timestamptz IS NULL OR r.recorded_at <= $2)
   AND ($3::podium.job_type IS NULL OR (r.model_id IS NOT NULL) = ($3 = 'ai'))
@@ -16,6 +16,7 @@
   AND ($11::text[] IS NULL OR EXISTS (
     SELECT FROM jsonb_array_elements(r.errors) AS error WHERE error ->> 'error_code' = ANY ($11)))
   AND ($12::boolean IS NULL OR coalesce(r.model_is_warm, false) = $12)
+  AND ($13::boolean IS NULL OR (r.withdrawal_id IS NOT NULL) = $13)
 
 -- name: filter_ids(orchestrators, regions, pipelines, models)
 SELECT
@@ -31,7 +32,7 @@ SELECT
 -- piece: result_columns
 r.id, r.recorded_at, r.orchestrator_id, r.region_id, r.timestamp, r.success_rate, r.round_trip_time, r.seg_duration,
   r.segments_sent, r.segments_received, r.upload_time, r.download_time, r.transcode_time, r.model_is_warm, r.errors,
-  r.payload, o.address AS orchestrator, g.code AS region, g.job_type, p.name AS pipeline, m.name AS model
+  r.payload, r.withdrawal_id, o.address AS orchestrator, g.code AS region, g.job_type, p.name AS pipeline, m.name AS model
 
 -- piece: names
 JOIN podium.orchestrators AS o ON o.id = r.orchestrator_id
@@ -40,18 +41,18 @@ JOIN podium.orchestrators AS o ON o.id = r.orchestrator_id
   LEFT JOIN podium.pipelines AS p ON p.id = m.pipeline_id
 
 -- piece: page.newest
-AND ($13::timestamptz IS NULL OR (r.recorded_at, r.id) < ($13, $14::bigint))
+AND ($14::timestamptz IS NULL OR (r.recorded_at, r.id) < ($14, $15::bigint))
 ORDER BY r.recorded_at DESC, r.id DESC
 
 -- piece: page.oldest
-AND ($13::timestamptz IS NULL OR (r.recorded_at, r.id) > ($13, $14::bigint))
+AND ($14::timestamptz IS NULL OR (r.recorded_at, r.id) > ($14, $15::bigint))
 ORDER BY r.recorded_at, r.id
 
--- name: results(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, cursor_at, cursor_id, limit)
+-- name: results(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, cursor_at, cursor_id, limit)
 SELECT {result_columns}
 FROM podium.results AS r {names}
 WHERE {matching} {page:newest|oldest}
-LIMIT $15
+LIMIT $16
 
 -- name: results_by_key(orchestrators, recorded_ats, ids)
 SELECT {result_columns}
@@ -63,10 +64,10 @@ CROSS JOIN LATERAL ( -- one by one, which LIMIT makes sure of: a join of many ke
 ) AS r {names}
 ORDER BY k.position
 
--- name: count_results(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm)
+-- name: count_results(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn)
 SELECT count(*) FROM podium.results AS r WHERE {matching}
 
--- name: cells(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm)
+-- name: cells(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn)
 -- Means per cell: one orchestrator, region, pipeline and model. What a poster left out counts as 0.
 SELECT o.address AS orchestrator, g.code AS region, g.job_type, p.name AS pipeline, m.name AS model, r.*
 FROM (
@@ -81,21 +82,21 @@ FROM (
 ) AS r {names}
 ORDER BY o.address COLLATE "C", g.code COLLATE "C", g.job_type, p.name COLLATE "C", m.name COLLATE "C"
 
--- name: medians(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm)
+-- name: medians(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn)
 -- The round trip that AI results are scored against: the median of the successful ones of each model.
 SELECT r.model_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY r.round_trip_time) AS median
 FROM podium.results AS r
 WHERE {matching} AND r.model_id IS NOT NULL AND r.round_trip_time <> 0 AND r.success_rate = 1
 GROUP BY r.model_id
 
--- name: distributions(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, by_orchestrator, by_region, by_job_type, by_pipeline, by_model)
+-- name: distributions(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, by_orchestrator, by_region, by_job_type, by_pipeline, by_model)
 -- mean, min, max, p50, p95 and p99 of the times of each group; NULL where nobody reported one.
 SELECT
-  CASE WHEN $13 THEN o.address END AS orchestrator,
-  CASE WHEN $14 THEN g.code END AS region,
-  CASE WHEN $15 THEN g.job_type END AS job_type,
-  CASE WHEN $16 THEN p.name END AS pipeline,
-  CASE WHEN $17 THEN m.name END AS model,
+  CASE WHEN $14 THEN o.address END AS orchestrator,
+  CASE WHEN $15 THEN g.code END AS region,
+  CASE WHEN $16 THEN g.job_type END AS job_type,
+  CASE WHEN $17 THEN p.name END AS pipeline,
+  CASE WHEN $18 THEN m.name END AS model,
   ARRAY[avg(r.round_trip_time), min(r.round_trip_time), max(r.round_trip_time)]
     || percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY r.round_trip_time) AS round_trip_time,
   ARRAY[avg(r.upload_time), min(r.upload_time), max(r.upload_time)]
@@ -116,7 +117,7 @@ FROM (
     sum(r.success_rate) / count(*) AS success_rate, sum(r.round_trip_time) / count(*) AS round_trip_time
   FROM podium.results AS r
   WHERE r.orchestrator_id = (SELECT id FROM podium.orchestrators WHERE address = $1)
-    AND r.recorded_at >= $2 AND r.model_id IS NOT NULL
+    AND r.recorded_at >= $2 AND r.model_id IS NOT NULL AND r.withdrawal_id IS NULL
   GROUP BY r.orchestrator_id, r.region_id, r.model_id
 ) AS r {names}
 ORDER BY r.success_rate DESC, r.round_trip_time, g.code COLLATE "C", p.name COLLATE "C", m.name COLLATE "C"
@@ -126,7 +127,7 @@ LIMIT 1
 SELECT p.name AS id, array_agg(DISTINCT m.name COLLATE "C") AS models, array_agg(DISTINCT g.code COLLATE "C") AS regions
 FROM (
   SELECT DISTINCT r.model_id, r.region_id FROM podium.results AS r
-  WHERE r.model_id IS NOT NULL
+  WHERE r.model_id IS NOT NULL AND r.withdrawal_id IS NULL
     AND ($1::timestamptz IS NULL OR r.recorded_at >= $1) AND ($2::timestamptz IS NULL OR r.recorded_at <= $2)
     AND ($3::text IS NULL OR r.region_id = ANY (ARRAY(SELECT id FROM podium.regions WHERE code = $3)))
 ) AS r

@@ -1,0 +1,52 @@
+"""Aggregates asked for: groups of results with their scores."""
+
+from functools import partial
+from typing import Annotated
+
+import strawberry
+from strawberry import Info
+
+from resolvers import aggregation, leaderboard
+from resolvers.page import encode_cursor, page_request
+from schema.connection import After, Before, Connection, First, Last, connection
+from schema.context import context_of
+from schema.inputs import AggregateOrder, Dimension, Filter, dimensions, order_steps, result_filter
+from schema.leaderboard import Aggregate, aggregate_of
+from schema.permissions import READ
+
+
+@strawberry.type
+class AggregatesQuery:
+    @strawberry.field(
+        extensions=[READ],
+        description="Means, scores, distributions and counts per group, in the default window when no other is given. "
+        "They are ordered by the group's key when nothing else is said.",
+    )
+    async def aggregates(
+        self,
+        info: Info,
+        filter: Filter = None,
+        group_by: Annotated[list[Dimension] | None, strawberry.argument(description="What makes a group.")] = None,
+        order_by: Annotated[list[AggregateOrder] | None, strawberry.argument(description="The order.")] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Aggregate]:
+        context = context_of(info)
+        wanted = result_filter(filter, context.default_window, context.now)
+        grouped = dimensions([Dimension.ORCHESTRATOR, Dimension.REGION] if group_by is None else group_by)
+        order = order_steps(order_by)
+        request = page_request(first, after, last, before)
+        groups = await leaderboard.aggregates(context.db, wanted, grouped)
+        page = aggregation.aggregates_page(groups, order, request)
+        return connection(
+            page,
+            lambda group: encode_cursor(*aggregation.aggregate_cursor(group, order)),
+            partial(_number, len(groups)),
+            show=lambda group: aggregate_of(group, wanted, grouped),
+        )
+
+
+async def _number(number: int) -> int:
+    return number

@@ -1,0 +1,75 @@
+"""What results are about, asked for: regions, pipelines and orchestrators."""
+
+from functools import partial
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import Info
+
+from resolvers import leaderboard
+from resolvers.filters import Window
+from resolvers.page import encode_cursor, page_request
+from schema.connection import After, Before, Connection, First, Last, connection
+from schema.context import Context, context_of
+from schema.leaderboard import Orchestrator, Pipeline, Region, TopAiScore
+from schema.permissions import READ
+from schema.scalars import JobType, TimeRange
+
+Address = Annotated[str, strawberry.argument(description="The orchestrator's address, in any case.")]
+
+
+@strawberry.type
+class CatalogQuery:
+    @strawberry.field(extensions=[READ], description="The places that tests run from, by code.")
+    async def regions(
+        self,
+        info: Info,
+        job_type: Annotated[JobType | None, strawberry.argument(description="Only those for this kind.")] = None,
+    ) -> list[Region]:
+        rows: Any = await context_of(info).backend.catalog.regions()
+        return [row for row in rows if job_type is None or row.job_type == job_type.value]
+
+    @strawberry.field(extensions=[READ], description="The AI pipelines seen in results, by name.")
+    async def pipelines(
+        self,
+        info: Info,
+        region: Annotated[str | None, strawberry.argument(description="A region code, in any case.")] = None,
+        during: Annotated[TimeRange | None, strawberry.argument(description="The default window if null.")] = None,
+    ) -> list[Pipeline]:
+        context = context_of(info)
+        rows: Any = await leaderboard.pipelines(context.db, _window(during, context), region)
+        return list(rows)
+
+    @strawberry.field(extensions=[READ], description="The nodes that results are about, by address.")
+    async def orchestrators(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Orchestrator]:
+        db = context_of(info).db
+        page = await leaderboard.orchestrators_page(db, page_request(first, after, last, before))
+        return connection(page, lambda row: encode_cursor(row.address), partial(leaderboard.count_orchestrators, db))
+
+    @strawberry.field(extensions=[READ], description="One node; null when podium never heard of it.")
+    async def orchestrator(self, info: Info, address: Address) -> Orchestrator | None:
+        found: Orchestrator | None = await context_of(info).orchestrators.load(address)
+        return found
+
+    @strawberry.field(
+        extensions=[READ],
+        description="The best AI cell of an orchestrator in the default window; null without results.",
+    )
+    async def top_ai_score(self, info: Info, orchestrator: Address) -> TopAiScore | None:
+        context = context_of(info)
+        top = await leaderboard.top_ai_score(context.db, orchestrator, context.default_window)
+        if top is None:
+            return None
+        return TopAiScore(
+            value=top["value"],
+            pipeline=top["pipeline"],
+            model=top["model"],
+            orchestrator=await context.orchestrators.load(top["orchestrator"]),
+            region=await context.region(top["region"], "ai"),
+        )
+
+
+def _window(during: TimeRange | None, context: Context) -> Window:
+    return during.window(context.now) if during else context.default_window

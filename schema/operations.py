@@ -1,0 +1,137 @@
+"""From a document to what can be executed: parsed, bounded and validated once, then one operation of it chosen."""
+
+from asyncio import CancelledError
+from collections.abc import Awaitable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    OperationType,
+    execute,
+    get_operation_ast,
+    parse,
+    specified_rules,
+    validate,
+)
+
+from schema.context import Context
+from schema.cost import check_cost
+from schema.errors import MAX_ERRORS
+from schema.limits import MAX_TOKENS, check_limits
+
+# A parsed document takes about 100 times its text; what is longer, or more, is parsed again.
+_MAX_CACHED_CHARACTERS = 5_000
+_MAX_CACHED_DOCUMENTS = 100
+
+
+class Request(NamedTuple):
+    """What a client asks, whatever the transport."""
+
+    query: str
+    variables: dict[str, Any] | None
+    name: str | None
+
+
+class Operation(NamedTuple):
+    """An operation that fits the schema and its limits; its variables are not looked at yet."""
+
+    request: Request
+    document: DocumentNode
+    definition: OperationDefinitionNode
+
+    @property
+    def kind(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.definition.operation
+
+
+class InvalidRequest(Exception):
+    """The request is none that can be sent; the message says why."""
+
+
+class Refused(Exception):
+    """The document, or the operation, is refused with these errors."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__("refused")
+        self.errors = errors
+
+
+def request_of(given: Any) -> Request:
+    """The request in decoded JSON; InvalidRequest names the member that is wrong."""
+    if not isinstance(given, dict):
+        raise InvalidRequest("Send one operation as a JSON object.")
+    query, variables, name = given.get("query"), given.get("variables"), given.get("operationName")
+    if not isinstance(query, str) or not query:
+        raise InvalidRequest("query: the document, as a string, is missing.")
+    if not isinstance(variables, dict | None):
+        raise InvalidRequest("variables: must be an object.")
+    if not isinstance(name, str | None):
+        raise InvalidRequest("operationName: must be a string.")
+    if not isinstance(given.get("extensions"), dict | None):
+        raise InvalidRequest("extensions: must be an object.")
+    return Request(query, variables, name or None)
+
+
+class Operations:
+    """Prepares operations of one schema, and executes queries and mutations."""
+
+    def __init__(self, schema: GraphQLSchema, *, introspection: bool = True) -> None:
+        self.schema = schema
+        self.hides_suggestions = not introspection
+        self._rules = specified_rules if introspection else [*specified_rules, NoSchemaIntrospectionCustomRule]
+        self._prepare_cached = lru_cache(maxsize=_MAX_CACHED_DOCUMENTS)(self._prepare_uncached)
+
+    def prepare(self, request: Request) -> Operation:
+        """The operation that is meant; Refused when its document cannot be executed."""
+        prepare = self._prepare_cached if len(request.query) <= _MAX_CACHED_CHARACTERS else self._prepare_uncached
+        document, errors = prepare(request.query)
+        if document is None:
+            raise Refused(errors)
+        definition = get_operation_ast(document, request.name)
+        if definition is None:
+            raise Refused([GraphQLError("Name one of the operations as operationName.")])
+        return Operation(request, document, definition)
+
+    def check_cost(self, operation: Operation) -> None:
+        """Raise Refused for an operation that is too dear."""
+        if errors := check_cost(self.schema, operation.document, operation.definition, operation.request.variables):
+            raise Refused(errors)
+
+    async def execute(self, operation: Operation, context: Context, root: Any = None) -> ExecutionResult:
+        """Execute a query or a mutation; or, with an event of its source as `root`, one answer of a subscription."""
+        result = execute(
+            self.schema,
+            operation.document,
+            root_value=root,
+            context_value=context,
+            variable_values=operation.request.variables,
+            operation_name=operation.request.name,
+            hide_suggestions=self.hides_suggestions,
+        )
+        try:
+            return await result if isinstance(result, Awaitable) else result
+        except CancelledError:
+            context.cancel_loads()
+            raise
+
+    def _prepare_uncached(self, query: str) -> tuple[DocumentNode | None, list[GraphQLError]]:
+        try:
+            document = parse(query, max_tokens=MAX_TOKENS, no_location=False)
+            errors = check_limits(document) or validate(
+                self.schema, document, self._rules, max_errors=MAX_ERRORS, hide_suggestions=self.hides_suggestions
+            )
+        except GraphQLSyntaxError as error:
+            if f"more than {MAX_TOKENS} tokens" in error.message:
+                error.extensions = {"code": "TOO_COMPLEX"}
+            return None, [error]
+        except RecursionError:
+            return None, [GraphQLError("The document is nested too deeply.", extensions={"code": "TOO_COMPLEX"})]
+        return (None, errors) if errors else (document, [])

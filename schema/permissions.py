@@ -1,0 +1,55 @@
+"""Which scope a field needs: shown in the SDL as a directive, told in its description, and checked before it runs."""
+
+from enum import Enum
+from typing import Any
+
+import strawberry
+from strawberry import Info
+from strawberry.extensions.field_extension import AsyncExtensionResolver, FieldExtension, SyncExtensionResolver
+from strawberry.schema_directive import Location
+from strawberry.types.field import StrawberryField
+
+from schema.context import context_of
+
+
+@strawberry.enum(description="What a client may do.")
+class Scope(Enum):
+    READ = strawberry.enum_value("read", description="Ask for everything that is recorded.")
+    PUBLISH = strawberry.enum_value("publish", description="Post results.")
+    WATCH = strawberry.enum_value("watch", description="Play streams as a viewer.")
+    ADMIN = strawberry.enum_value("admin", description="Withdraw results, and name regions.")
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="requires",
+    description="The scope that a client must have; what is below the field needs no further one.",
+)
+class Required:
+    scope: Scope = strawberry.directive_field(name="scope")
+
+
+class Requires(FieldExtension):
+    """Lets a field run only for clients with a scope."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def apply(self, field: StrawberryField) -> None:
+        """Show it in the SDL, and to those who read descriptions in an IDE."""
+        field.directives = [*field.directives, Required(scope=self.scope)]
+        if self.scope is not Scope.READ:
+            field.description = f"{field.description} Needs the scope {self.scope.value}."
+
+    def resolve(self, next_: SyncExtensionResolver, source: Any, info: Info, **kwargs: Any) -> Any:
+        """Check, and go on."""
+        context_of(info).require(str(self.scope.value))
+        return next_(source, info, **kwargs)
+
+    async def resolve_async(self, next_: AsyncExtensionResolver, source: Any, info: Info, **kwargs: Any) -> Any:
+        """Check, and go on."""
+        context_of(info).require(str(self.scope.value))
+        return await next_(source, info, **kwargs)
+
+
+READ, PUBLISH, ADMIN = Requires(Scope.READ), Requires(Scope.PUBLISH), Requires(Scope.ADMIN)
