@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from compat_rest.endpoint import AnyMethod
 from compat_rest.errors import PLAIN_TEXT, error_response
-from resolvers import leaderboard
+from resolvers import leaderboard, listing
 from resolvers.aggregation import Aggregate, Dimension
 from resolvers.catalog import Catalog
 from resolvers.errors import InvalidArgument, PodiumError
@@ -79,7 +79,7 @@ class LeaderboardApi:
         if wanted.orchestrators is None:
             raise InvalidArgument("orchestrator is a required parameter", field="orchestrator")
         answer: dict[str, list[Any]] = {}
-        for row in await leaderboard.all_results(self.db, wanted):
+        for row in await listing.all_results(self.db, wanted):
             answer.setdefault(row.region, []).append(as_posted(row))
         return dict(sorted(answer.items()))
 
@@ -88,7 +88,7 @@ class LeaderboardApi:
         orchestrator = parameters.get("orchestrator")
         if not orchestrator:
             raise InvalidArgument("orchestrator is a required parameter", field="orchestrator")
-        return await leaderboard.top_ai_score(self.db, orchestrator, self._default_window()) or {}
+        return dict(await leaderboard.top_ai_score(self.db, orchestrator, self._default_window()) or {})
 
     async def pipelines(self, parameters: Parameters) -> dict[str, Any]:
         """The pipelines with their models and regions."""

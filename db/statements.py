@@ -1,8 +1,8 @@
 """Reads the named SQL of db/queries once; a statement that is wrong in itself fails at import.
 
 A file holds `-- name: best_scores(region, since)` followed by SQL with `$1..$2`, and `-- piece: window` followed by SQL
-that several statements share: `{window}` stands for it. `{order:newest|oldest}` leaves a choice among the pieces
-`order.newest` and `order.oldest`, made by `pick`.
+that several statements, or later pieces, share: `{window}` stands for it. `{order:newest|oldest}` leaves a choice among
+the pieces `order.newest` and `order.oldest`, made by `pick`.
 """
 
 import re
@@ -59,7 +59,10 @@ def parse(noun: str, text: str) -> dict[str, Statement]:
     heads = list(_HEAD.finditer(text))
     ends = [head.start() for head in heads[1:]] + [len(text)]
     bodies = [text[head.end() : end].strip().rstrip(";") for head, end in zip(heads, ends, strict=True)]
-    pieces = {head[2]: body for head, body in zip(heads, bodies, strict=True) if head[1] == "piece"}
+    pieces: dict[str, str] = {}
+    for head, body in zip(heads, bodies, strict=True):
+        if head[1] == "piece":
+            pieces[head[2]] = _expand(head[2], body, pieces)
     statements = {}
     for head, body in zip(heads, bodies, strict=True):
         if head[1] == "name":
@@ -69,14 +72,20 @@ def parse(noun: str, text: str) -> dict[str, Statement]:
 
 
 def _statement(name: str, parameters: tuple[str, ...], body: str, pieces: dict[str, str]) -> Statement:
+    statement = Statement(name, parameters, _expand(name, body, pieces), pieces)
     try:
-        sql = _PIECE.sub(lambda match: pieces[match[1]], body)
-        statement = Statement(name, parameters, sql, pieces)
         for variant in statement.variants():
             _check_parameters(variant)
     except KeyError as missing:
         raise StatementError(f"{name}: there is no piece {missing}") from None
     return statement
+
+
+def _expand(name: str, body: str, pieces: dict[str, str]) -> str:
+    try:
+        return _PIECE.sub(lambda match: pieces[match[1]], body)
+    except KeyError as missing:
+        raise StatementError(f"{name}: there is no piece {missing}") from None
 
 
 def _check_parameters(statement: Statement) -> None:

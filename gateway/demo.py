@@ -6,7 +6,7 @@ from random import Random
 from db.pool import Database
 from resolvers.catalog import Catalog
 from resolvers.filters import StatFilter
-from resolvers.leaderboard import count_results
+from resolvers.listing import count_results
 from resolvers.recording import CheckedResult, store_results
 from resolvers.results import JobError, Result
 

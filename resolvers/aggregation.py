@@ -1,14 +1,14 @@
-"""From cells to groups: scores of each cell, and their means over the dimensions that a question groups by."""
+"""Groups of results: what they are grouped by, what is known of each, and their order, bounds and pages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from resolvers.errors import InvalidArgument
 from resolvers.page import Page, PageRequest, page_of, to_micros
-from resolvers.scoring import Score, ai_score, transcoding_score
 
 
 class Dimension(StrEnum):
@@ -31,12 +31,26 @@ class GroupKey(NamedTuple):
     model: str | None
 
 
+_key_values = itemgetter(*GroupKey._fields)
+
+
+def key_of(row: Any) -> GroupKey:
+    """The key of a row that has its columns."""
+    return GroupKey(*_key_values(row))
+
+
+def by_dimension(group_by: Collection[Dimension]) -> dict[str, bool]:
+    """The parameters of a statement that groups by these dimensions."""
+    return {f"by_{dimension}": dimension in group_by for dimension in Dimension}
+
+
 class Distribution(NamedTuple):
-    """How the values of a group spread, in seconds."""
+    """How the values of a group spread, in seconds; the standard deviation is that of the group, not of a sample."""
 
     mean: float
     min: float
     max: float
+    standard_deviation: float
     p50: float
     p95: float
     p99: float
@@ -55,23 +69,6 @@ class Aggregate:
     round_trip_time: float
     round_trip_score: float
     score: float
-    first_at: datetime
-    last_at: datetime
-
-
-class Cell(NamedTuple):
-    """The means of one orchestrator, region, pipeline and model; times in seconds, what was left out counts as 0."""
-
-    orchestrator: str
-    region: str
-    job_type: str
-    pipeline: str | None
-    model: str | None
-    model_id: int | None
-    samples: int
-    success_rate: float
-    round_trip_time: float
-    seg_duration: float
     first_at: datetime
     last_at: datetime
 
@@ -95,23 +92,17 @@ class AggregateOrder(NamedTuple):
     descending: bool = True
 
 
-def group_cells(cells: Sequence[Cell], medians: dict[int, float], group_by: Iterable[Dimension]) -> list[Aggregate]:
-    """The groups of cells, in the order of their keys; `medians` has the round trip that AI cells are scored against,
-    by model_id.
-    """
-    by_orchestrator, by_region, by_job_type, by_pipeline, by_model = (d in set(group_by) for d in Dimension)
-    groups: dict[GroupKey, list[Cell]] = {}
-    for cell in cells:
-        key = GroupKey(
-            cell.orchestrator if by_orchestrator else None,
-            cell.region if by_region else None,
-            cell.job_type if by_job_type else None,
-            cell.pipeline if by_pipeline else None,
-            cell.model if by_model else None,
-        )
-        groups.setdefault(key, []).append(cell)
-    aggregates = [_aggregate(key, members, medians) for key, members in groups.items()]
-    return sorted(aggregates, key=lambda aggregate: _comparable(aggregate.key))
+class Bound(NamedTuple):
+    """What groups must have: a field within these values, both included; None does not bound."""
+
+    field: AggregateField
+    min: float | None
+    max: float | None
+
+
+def having(aggregates: Iterable[Aggregate], bounds: Sequence[Bound]) -> list[Aggregate]:
+    """The groups that are within all bounds."""
+    return [group for group in aggregates if all(_is_within(getattr(group, b.field), b) for b in bounds)]
 
 
 def aggregates_page(
@@ -131,51 +122,16 @@ def aggregates_page(
 def aggregate_cursor(aggregate: Aggregate, order: Sequence[AggregateOrder]) -> list[Any]:
     """Where a group stands in an order: values that rise along it, then its key."""
     values = [_rising(getattr(aggregate, step.field), descending=step.descending) for step in order]
-    return [*values, *_comparable(aggregate.key)]
+    return [*values, *comparable(aggregate.key)]
 
 
-def _aggregate(key: GroupKey, cells: Sequence[Cell], medians: dict[int, float]) -> Aggregate:
-    scores = [_score(cell, medians) for cell in cells]
-    cell, score = cells[0], scores[0]
-    if len(cells) > 1:
-        cell, score = _weighted(cells, scores)
-    return Aggregate(
-        key=key,
-        samples=cell.samples,
-        success_rate=cell.success_rate,
-        round_trip_time=cell.round_trip_time,
-        round_trip_score=score.round_trip,
-        score=score.total,
-        first_at=cell.first_at,
-        last_at=cell.last_at,
-    )
-
-
-def _weighted(cells: Sequence[Cell], scores: Sequence[Score]) -> tuple[Cell, Score]:
-    """The means of several cells and of their scores, weighted by their samples."""
-    samples = sum(cell.samples for cell in cells)
-
-    def mean(values: Iterable[float]) -> float:
-        return sum(value * cell.samples for value, cell in zip(values, cells, strict=True)) / samples
-
-    cell = cells[0]._replace(
-        samples=samples,
-        success_rate=mean(cell.success_rate for cell in cells),
-        round_trip_time=mean(cell.round_trip_time for cell in cells),
-        first_at=min(cell.first_at for cell in cells),
-        last_at=max(cell.last_at for cell in cells),
-    )
-    return cell, Score(mean(score.round_trip for score in scores), mean(score.total for score in scores))
-
-
-def _score(cell: Cell, medians: dict[int, float]) -> Score:
-    if cell.model_id is None:
-        return transcoding_score(cell.success_rate, cell.seg_duration, cell.round_trip_time)
-    return ai_score(cell.success_rate, cell.round_trip_time, medians.get(cell.model_id))
-
-
-def _comparable(key: GroupKey) -> tuple[str, ...]:
+def comparable(key: GroupKey) -> tuple[str, ...]:
+    """A key in a form that can be ordered."""
     return tuple(value or "" for value in key)
+
+
+def _is_within(value: float, bound: Bound) -> bool:
+    return (bound.min is None or value >= bound.min) and (bound.max is None or value <= bound.max)
 
 
 def _rising(value: datetime | float, *, descending: bool) -> float:

@@ -1,6 +1,6 @@
 """Which results a question is about."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,6 +43,11 @@ class StatFilter:
     error_codes: tuple[str, ...] | None = None
     model_is_warm: bool | None = None
     is_withdrawn: bool | None = False
+
+    @property
+    def counted(self) -> "StatFilter":
+        """The same without withdrawn results, which count nowhere."""
+        return replace(self, is_withdrawn=False)
 
     async def parameters(self, db: Runner) -> dict[str, Any]:
         """The parameters of statements that use `{matching}`, with the ids of everything that is named."""

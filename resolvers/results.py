@@ -12,8 +12,10 @@ from resolvers.errors import InvalidArgument
 
 MAX_ADDRESS_LENGTH = 56
 MAX_NAME_LENGTH = 256
-# Finite sums and variances of any number of results: a single absurd value must not break everybody's aggregates.
+# Finite sums, quotients and variances of any number of results: a single absurd value must not break everybody's
+# aggregates. Postgres takes a quotient that rounds to 0 for an error.
 MAX_NUMBER = 1e100
+MIN_NUMBER = 1e-100
 MAX_COUNT = 2**31 - 1
 MAX_TIMESTAMP = 2**63 - 1
 
@@ -158,6 +160,8 @@ def _check_text(name: str, value: str, limit: int) -> None:
 def _check_number(name: str, value: float | None, limit: float) -> None:
     if value is not None and not (isfinite(value) and 0 <= value <= limit):
         raise InvalidArgument(f"{name}: a number from 0 to {limit:g}, not {value}", field=name)
+    if value and value < MIN_NUMBER:
+        raise InvalidArgument(f"{name}: 0, or at least {MIN_NUMBER:g}, not {value}", field=name)
 
 
 def _check_depth(payload: dict[str, Any] | None) -> None:

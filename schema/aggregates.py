@@ -9,8 +9,17 @@ from strawberry import Info
 from resolvers import aggregation, leaderboard
 from resolvers.page import encode_cursor, page_request
 from schema.connection import After, Before, Connection, First, Last, connection
-from schema.context import context_of
-from schema.inputs import AggregateOrder, Dimension, Filter, dimensions, order_steps, result_filter
+from schema.context import Question, context_of
+from schema.inputs import (
+    AggregateHaving,
+    AggregateOrder,
+    Dimension,
+    Filter,
+    bounds,
+    dimensions,
+    order_steps,
+    result_filter,
+)
 from schema.leaderboard import Aggregate, aggregate_of
 from schema.permissions import READ
 
@@ -27,6 +36,7 @@ class AggregatesQuery:
         info: Info,
         filter: Filter = None,
         group_by: Annotated[list[Dimension] | None, strawberry.argument(description="What makes a group.")] = None,
+        having: Annotated[AggregateHaving | None, strawberry.argument(description="Which groups.")] = None,
         order_by: Annotated[list[AggregateOrder] | None, strawberry.argument(description="The order.")] = None,
         first: First = None,
         after: After = None,
@@ -38,13 +48,13 @@ class AggregatesQuery:
         grouped = dimensions([Dimension.ORCHESTRATOR, Dimension.REGION] if group_by is None else group_by)
         order = order_steps(order_by)
         request = page_request(first, after, last, before)
-        groups = await leaderboard.aggregates(context.db, wanted, grouped)
+        groups = aggregation.having(await leaderboard.aggregates(context.db, wanted, grouped), bounds(having))
         page = aggregation.aggregates_page(groups, order, request)
         return connection(
             page,
             lambda group: encode_cursor(*aggregation.aggregate_cursor(group, order)),
             partial(_number, len(groups)),
-            show=lambda group: aggregate_of(group, wanted, grouped),
+            show=lambda group: aggregate_of(group, Question(wanted, grouped)),
         )
 
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import Info
 
-from resolvers import leaderboard
-from resolvers.filters import Window
+from resolvers import leaderboard, listing
 from resolvers.page import encode_cursor, page_request
 from schema.connection import After, Before, Connection, First, Last, connection
-from schema.context import Context, context_of
+from schema.context import context_of
+from schema.inputs import OrchestratorFilter, OrchestratorOrder, orchestrator_filter
 from schema.leaderboard import Orchestrator, Pipeline, Region, TopAiScore
 from schema.permissions import READ
 from schema.scalars import JobType, TimeRange
@@ -37,16 +37,31 @@ class CatalogQuery:
         during: Annotated[TimeRange | None, strawberry.argument(description="The default window if null.")] = None,
     ) -> list[Pipeline]:
         context = context_of(info)
-        rows: Any = await leaderboard.pipelines(context.db, _window(during, context), region)
+        rows: Any = await leaderboard.pipelines(context.db, context.window(during), region)
         return list(rows)
 
-    @strawberry.field(extensions=[READ], description="The nodes that results are about, by address.")
+    @strawberry.field(extensions=[READ], description="The nodes that results are about.")
     async def orchestrators(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        filter: Annotated[OrchestratorFilter | None, strawberry.argument(description="Which ones.")] = None,
+        order_by: Annotated[
+            OrchestratorOrder, strawberry.argument(description="The order.")
+        ] = OrchestratorOrder.ADDRESS_ASC,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Orchestrator]:
-        db = context_of(info).db
-        page = await leaderboard.orchestrators_page(db, page_request(first, after, last, before))
-        return connection(page, lambda row: encode_cursor(row.address), partial(leaderboard.count_orchestrators, db))
+        context = context_of(info)
+        wanted = orchestrator_filter(filter, context.now)
+        order = listing.OrchestratorOrder(str(order_by.value))
+        page = await listing.orchestrators_page(context.db, wanted, page_request(first, after, last, before), order)
+        return connection(
+            page,
+            lambda row: encode_cursor(*listing.orchestrator_cursor(row, order)),
+            partial(listing.count_orchestrators, context.db, wanted),
+        )
 
     @strawberry.field(extensions=[READ], description="One node; null when podium never heard of it.")
     async def orchestrator(self, info: Info, address: Address) -> Orchestrator | None:
@@ -69,7 +84,3 @@ class CatalogQuery:
             orchestrator=await context.orchestrators.load(top["orchestrator"]),
             region=await context.region(top["region"], "ai"),
         )
-
-
-def _window(during: TimeRange | None, context: Context) -> Window:
-    return during.window(context.now) if during else context.default_window

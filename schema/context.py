@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from strawberry import Info
 from strawberry.dataloader import DataLoader
 
-from resolvers import leaderboard
+from resolvers import leaderboard, listing
 from resolvers.aggregation import Aggregate, Dimension, Distribution, GroupKey
 from resolvers.catalog import Catalog
 from resolvers.filters import StatFilter, Window
 from resolvers.recording import Recorder
 from resolvers.signing import verify
+from schema.scalars import TimeRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,20 @@ class AggregatesKey(NamedTuple):
     group_by: tuple[Dimension, ...]
 
 
+class Question(NamedTuple):
+    """What groups were asked for, over buckets of time that start at `starts` if there are any."""
+
+    wanted: StatFilter
+    group_by: tuple[Dimension, ...]
+    starts: tuple[datetime, ...] | None = None
+
+
 class DistributionsKey(NamedTuple):
     """The distributions of one group; those of all groups of a question are computed at once."""
 
     group: GroupKey
-    wanted: StatFilter
-    group_by: tuple[Dimension, ...]
+    question: Question
+    bucket: int | None = None
 
 
 class Context:
@@ -98,12 +107,16 @@ class Context:
         """The window of questions that name none."""
         return Window(since=self.now - self.backend.service.default_window)
 
+    def window(self, during: TimeRange | None) -> Window:
+        """The window that is meant by an argument."""
+        return during.window(self.now) if during else self.default_window
+
     async def region(self, code: str, job_type: str | None) -> Any:
         """A region by its code, for a kind of job where that is known."""
         return await self.backend.catalog.region(code, job_type)
 
     async def _load_orchestrators(self, addresses: list[str]) -> list[Any]:
-        return await leaderboard.orchestrators_by_address(self.db, addresses)
+        return await listing.orchestrators_by_address(self.db, addresses)
 
     async def _load_aggregates(self, keys: list[AggregatesKey]) -> list[list[Aggregate]]:
         found: dict[AggregatesKey, list[Aggregate]] = {key: [] for key in keys}
@@ -116,9 +129,9 @@ class Context:
         return [found[key] for key in keys]
 
     async def _load_distributions(self, keys: list[DistributionsKey]) -> list[dict[str, Distribution | None]]:
-        questions = {(key.wanted, key.group_by) for key in keys}
-        found = {question: await leaderboard.distributions(self.db, question[0], question[1]) for question in questions}
-        return [found[key.wanted, key.group_by].get(key.group, {}) for key in keys]
+        questions = {key.question for key in keys}
+        found = {q: await leaderboard.distributions(self.db, q.wanted, q.group_by, q.starts) for q in questions}
+        return [found[key.question].get((key.bucket, key.group), {}) for key in keys]
 
 
 def context_of(info: Info) -> Context:

@@ -7,10 +7,11 @@ from typing import Annotated, Any, cast
 
 import strawberry
 
-from resolvers import aggregation, filters, results
-from resolvers.aggregation import AggregateField
+from resolvers import aggregation, filters, listing, results
+from resolvers.aggregation import AggregateField, Bound
 from resolvers.filters import Window
-from schema.scalars import FloatRange, JobType, StringIn, TimeRange
+from resolvers.listing import ResultOrder
+from schema.scalars import FloatRange, IntRange, JobType, StringIn, TimeRange
 
 
 @strawberry.enum(description="What results can be grouped by.")
@@ -22,10 +23,22 @@ class Dimension(Enum):
     MODEL = strawberry.enum_value(aggregation.Dimension.MODEL, description="The AI model.")
 
 
-@strawberry.enum(description="How single results are ordered, by the time they were recorded.")
+@strawberry.enum(description="How single results are ordered; equal ones follow the time they were recorded at.")
 class StatOrder(Enum):
-    RECORDED_AT_DESC = strawberry.enum_value("newest", description="Newest first.")
-    RECORDED_AT_ASC = strawberry.enum_value("oldest", description="Oldest first.")
+    RECORDED_AT_DESC = strawberry.enum_value(ResultOrder.NEWEST, description="Newest first.")
+    RECORDED_AT_ASC = strawberry.enum_value(ResultOrder.OLDEST, description="Oldest first.")
+    ROUND_TRIP_TIME_DESC = strawberry.enum_value(ResultOrder.SLOWEST, description="Slowest round trip first.")
+    ROUND_TRIP_TIME_ASC = strawberry.enum_value(ResultOrder.FASTEST, description="Fastest round trip first.")
+    SUCCESS_RATE_DESC = strawberry.enum_value(ResultOrder.BEST, description="Highest success rate first.")
+    SUCCESS_RATE_ASC = strawberry.enum_value(ResultOrder.WORST, description="Lowest success rate first.")
+
+
+@strawberry.enum(description="How orchestrators are ordered.")
+class OrchestratorOrder(Enum):
+    ADDRESS_ASC = strawberry.enum_value(listing.OrchestratorOrder.FIRST_ADDRESS, description="By address.")
+    ADDRESS_DESC = strawberry.enum_value(listing.OrchestratorOrder.LAST_ADDRESS, description="By address, backwards.")
+    FIRST_SEEN_AT_DESC = strawberry.enum_value(listing.OrchestratorOrder.NEWEST, description="The newest first.")
+    FIRST_SEEN_AT_ASC = strawberry.enum_value(listing.OrchestratorOrder.OLDEST, description="The oldest first.")
 
 
 def _order(field: AggregateField, description: str, *, descending: bool) -> Any:
@@ -69,6 +82,25 @@ class StatFilter:
     )
 
 
+@strawberry.input(description="Which groups; conditions that all hold.")
+class AggregateHaving:
+    samples: IntRange | None = strawberry.field(default=None, description="How many results.")
+    score: FloatRange | None = strawberry.field(default=None, description="As a fraction, 0 to 1.")
+    success_rate: FloatRange | None = strawberry.field(default=None, description="The mean, a fraction.")
+    round_trip_score: FloatRange | None = strawberry.field(default=None, description="As a fraction, 0 to 1.")
+    round_trip_time: FloatRange | None = strawberry.field(default=None, description="The mean, in seconds.")
+
+
+@strawberry.input(description="Which orchestrators; conditions that all hold.")
+class OrchestratorFilter:
+    address: StringIn | None = strawberry.field(default=None, description="Addresses, in any case.")
+    address_contains: str | None = strawberry.field(default=None, description="A part of the address, in any case.")
+    first_seen: TimeRange | None = strawberry.field(default=None, description="When podium first heard of it.")
+    tested: StatFilter | None = strawberry.field(
+        default=None, description="Only those that have such a result, of all times when nothing else is said."
+    )
+
+
 Filter = Annotated[StatFilter | None, strawberry.argument(description="Which results.")]
 
 
@@ -93,6 +125,24 @@ def result_filter(given: StatFilter | None, default_window: Window, now: datetim
         model_is_warm=given.model_is_warm,
         is_withdrawn=given.withdrawn,
     )
+
+
+def orchestrator_filter(given: OrchestratorFilter | None, now: datetime) -> listing.OrchestratorFilter:
+    """The resolvers' form of a filter of orchestrators."""
+    if given is None:
+        return listing.OrchestratorFilter()
+    return listing.OrchestratorFilter(
+        addresses=_values(given.address),
+        contains=given.address_contains,
+        first_seen=given.first_seen.window(now, "firstSeen") if given.first_seen else None,
+        tested=None if given.tested is None else result_filter(given.tested, Window(), now),
+    )
+
+
+def bounds(given: AggregateHaving | None) -> list[Bound]:
+    """The resolvers' form of what groups must have."""
+    ranges = [(field, getattr(given, field, None)) for field in AggregateField]
+    return [Bound(field, wanted.min, wanted.max) for field, wanted in ranges if wanted is not None]
 
 
 def dimensions(given: Sequence[Dimension]) -> tuple[aggregation.Dimension, ...]:

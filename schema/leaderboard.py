@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import Info
 
-from resolvers import aggregation, filters
-from schema.context import AggregatesKey, DistributionsKey, context_of
+from resolvers import aggregation
+from schema.context import AggregatesKey, DistributionsKey, Question, context_of
 from schema.inputs import Dimension, StatFilter, dimensions, result_filter
 from schema.node import Node, global_id
 from schema.scalars import JobType
@@ -51,40 +51,18 @@ class Distribution:
     mean: float = strawberry.field(description="The arithmetic mean.")
     min: float = strawberry.field(description="The smallest.")
     max: float = strawberry.field(description="The largest.")
+    standard_deviation: float = strawberry.field(description="Of these values, not of a sample: 0 for a single one.")
     p50: float = strawberry.field(description="The median.")
     p95: float = strawberry.field(description="95 % are at most this, interpolated.")
     p99: float = strawberry.field(description="99 % are at most this, interpolated.")
 
 
-@strawberry.type(
-    description="Means, scores and counts of a group of results. What it is not grouped by is null. A cell is one "
-    "orchestrator, region, job type, pipeline and model; a group of several cells has the mean of their scores, "
-    "weighted by their samples."
-)
-class Aggregate:
-    samples: int = strawberry.field(description="How many results.")
-    success_rate: float = strawberry.field(description="The mean success rate, a fraction.")
-    score: float = strawberry.field(
-        description="0 to 1. Transcoding: success rate times round trip score. AI: 0.65 of the success rate plus 0.35 "
-        "of the round trip score, 0 without any success."
-    )
-    round_trip_score: float = strawberry.field(
-        description="0 to 1. Transcoding: 1 - e^(-segment duration / round trip time) of the means. AI: e^(ln 0.8 * "
-        "mean round trip time / median of the model's successful results), so 0.8 at the median."
-    )
-    first_at: datetime = strawberry.field(description="When the first of them was recorded.")
-    last_at: datetime = strawberry.field(description="When the last of them was recorded.")
+@strawberry.type
+class Grouped:
+    """What a group of results has in common."""
+
     key: strawberry.Private[aggregation.GroupKey]
-    wanted: strawberry.Private[filters.StatFilter]
-    group_by: strawberry.Private[tuple[aggregation.Dimension, ...]]
-
-    @strawberry.field(description="The same as `score`.", deprecation_reason="Use score.")
-    def total_score(self) -> float:
-        return self.score
-
-    @strawberry.field(description="The same as `roundTripScore`.", deprecation_reason="Use roundTripScore.")
-    def latency_score(self) -> float:
-        return self.round_trip_score
+    question: strawberry.Private[Question]
 
     @strawberry.field(description="The node.")
     async def orchestrator(self, info: Info) -> "Orchestrator | None":
@@ -93,10 +71,8 @@ class Aggregate:
 
     @strawberry.field(description="The region; of a group that holds both kinds of job, the one for transcoding.")
     async def region(self, info: Info) -> Region | None:
-        if self.key.region is None:
-            return None
-        region: Region = await context_of(info).region(self.key.region, self.key.job_type or self.wanted.job_type)
-        return region
+        code, job_type = self.key.region, self.key.job_type or self.question.wanted.job_type
+        return None if code is None else await context_of(info).region(code, job_type)
 
     @strawberry.field(description="The kind of job.")
     def job_type(self) -> JobType | None:
@@ -110,34 +86,74 @@ class Aggregate:
     def model(self) -> str | None:
         return self.key.model
 
+
+class Timed:
+    """Something that remembers its question, for the distributions of its times, which need a further statement."""
+
+    async def distribution(self, info: Info, name: str) -> Distribution | None:
+        """How one of the times of this group (and bucket) spreads, None where nobody reported it."""
+        return (await context_of(info).distributions.load(self.key_of_distributions)).get(name)  # type: ignore[return-value]
+
+    @property
+    def key_of_distributions(self) -> DistributionsKey:
+        """The group, its question and its bucket."""
+        raise NotImplementedError(type(self))
+
+
+@strawberry.type(
+    description="Means, scores and counts of a group of results. What it is not grouped by is null. A cell is one "
+    "orchestrator, region, job type, pipeline and model; a group of several cells has the mean of their scores, "
+    "weighted by their samples."
+)
+class Aggregate(Grouped, Timed):
+    samples: int = strawberry.field(description="How many results.")
+    success_rate: float = strawberry.field(description="The mean success rate, a fraction.")
+    score: float = strawberry.field(
+        description="0 to 1. Transcoding: success rate times round trip score. AI: 0.65 of the success rate plus 0.35 "
+        "of the round trip score, 0 without any success."
+    )
+    round_trip_score: float = strawberry.field(
+        description="0 to 1. Transcoding: 1 - e^(-segment duration / round trip time) of the means. AI: e^(ln 0.8 * "
+        "mean round trip time / median of the model's successful results), so 0.8 at the median."
+    )
+    first_at: datetime = strawberry.field(description="When the first of them was recorded.")
+    last_at: datetime = strawberry.field(description="When the last of them was recorded.")
+
+    @strawberry.field(description="The same as `score`.", deprecation_reason="Use score.")
+    def total_score(self) -> float:
+        return self.score
+
+    @strawberry.field(description="The same as `roundTripScore`.", deprecation_reason="Use roundTripScore.")
+    def latency_score(self) -> float:
+        return self.round_trip_score
+
     @strawberry.field(description="Round trip times.")
     async def round_trip_time(self, info: Info) -> Distribution:
-        found = await self._distribution(info, "round_trip_time")
+        found = await self.distribution(info, "round_trip_time")
         if found is None:  # the group's results were there a moment ago, and are gone
             raise LookupError("a group without results")
         return found
 
     @strawberry.field(description="Upload times of the results that have one.")
     async def upload_time(self, info: Info) -> Distribution | None:
-        return await Aggregate._distribution(self, info, "upload_time")
+        return await self.distribution(info, "upload_time")
 
     @strawberry.field(description="Download times of the results that have one.")
     async def download_time(self, info: Info) -> Distribution | None:
-        return await self._distribution(info, "download_time")
+        return await self.distribution(info, "download_time")
 
     @strawberry.field(description="Transcoding times of the results that have one.")
     async def transcode_time(self, info: Info) -> Distribution | None:
-        return await self._distribution(info, "transcode_time")
+        return await self.distribution(info, "transcode_time")
 
-    async def _distribution(self, info: Info, name: str) -> Distribution | None:
-        key = DistributionsKey(self.key, self.wanted, self.group_by)
-        return (await context_of(info).distributions.load(key)).get(name)  # type: ignore[return-value]
+    @property
+    def key_of_distributions(self) -> DistributionsKey:
+        """The group, its question and its bucket."""
+        return DistributionsKey(self.key, self.question)
 
 
-def aggregate_of(
-    group: aggregation.Aggregate, wanted: filters.StatFilter, group_by: tuple[aggregation.Dimension, ...]
-) -> Aggregate:
-    """A group as the graph shows it; it remembers its question, for fields that need a further one."""
+def aggregate_of(group: aggregation.Aggregate, question: Question) -> Aggregate:
+    """A group as the graph shows it."""
     return Aggregate(
         samples=group.samples,
         success_rate=group.success_rate,
@@ -146,8 +162,7 @@ def aggregate_of(
         first_at=group.first_at,
         last_at=group.last_at,
         key=group.key,
-        wanted=wanted,
-        group_by=group_by,
+        question=question,
     )
 
 
@@ -175,7 +190,7 @@ class Orchestrator(Node):
         wanted = result_filter(filter, context.default_window, context.now)
         grouped = dimensions([Dimension.ORCHESTRATOR, *([Dimension.REGION] if group_by is None else group_by)])
         groups = await context.aggregates.load(AggregatesKey(self.address, wanted, grouped))
-        return [aggregate_of(group, wanted, grouped) for group in groups]
+        return [aggregate_of(group, Question(wanted, grouped)) for group in groups]
 
     @classmethod
     def is_type_of(cls, source: Any, _info: Any) -> bool:

@@ -8,7 +8,7 @@ import strawberry
 from strawberry import Info
 from strawberry.utils.str_converters import to_camel_case
 
-from resolvers import leaderboard
+from resolvers import listing
 from resolvers.errors import InvalidArgument, InvalidRegion, PodiumError
 from resolvers.page import to_micros
 from resolvers.recording import MAX_RESULTS
@@ -101,7 +101,7 @@ class RecordingMutation:
             context.backend.report("results_refused", reason="INVALID_RESULTS", count=len(results))
             return RecordStatsPayload(stats=[], errors=errors)
         stored = await recorder.store(checked)
-        rows: Any = await leaderboard.results_by_key(context.backend.write_db, stored)
+        rows: Any = await listing.results_by_key(context.backend.write_db, stored)
         return RecordStatsPayload(stats=rows, errors=[])
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import Info
 
-from resolvers import leaderboard
+from resolvers import listing
 from resolvers.filters import Window
+from resolvers.listing import ResultOrder
 from resolvers.page import encode_cursor, page_request, to_micros
 from schema.connection import After, Before, Connection, First, Last, connection
 from schema.context import context_of
@@ -105,11 +106,10 @@ class ResultsQuery:
     ) -> Connection[Stat]:
         db = context_of(info).db
         wanted = result_filter(filter, Window(), context_of(info).now)
-        newest_first = order_by is StatOrder.RECORDED_AT_DESC
-        request = page_request(first, after, last, before)
-        page = await leaderboard.results_page(db, wanted, request, newest_first=newest_first)
-        return connection(page, _stat_cursor, partial(leaderboard.count_results, db, wanted))
-
-
-def _stat_cursor(row: Any) -> str:
-    return encode_cursor(to_micros(row.recorded_at), row.id)
+        order = ResultOrder(str(order_by.value))
+        page = await listing.results_page(db, wanted, page_request(first, after, last, before), order)
+        return connection(
+            page,
+            lambda row: encode_cursor(*listing.result_cursor(row, order)),
+            partial(listing.count_results, db, wanted),
+        )

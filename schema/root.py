@@ -8,19 +8,22 @@ from graphql import GraphQLSchema
 from strawberry import Info
 from strawberry.schema.config import StrawberryConfig
 
-from resolvers import leaderboard
+from resolvers import listing
 from resolvers.errors import InvalidArgument
 from resolvers.page import MAX_PAGE, from_micros
 from resolvers.recording import MAX_ID, MAX_RESULTS, ResultKey
 from schema.aggregates import AggregatesQuery
 from schema.catalog import CatalogQuery
 from schema.context import Context, context_of
+from schema.diagnosis import DiagnosisQuery
 from schema.leaderboard import Orchestrator, Region
 from schema.node import Node, from_global_id
 from schema.permissions import READ
 from schema.recording import RecordingMutation
 from schema.results import ResultsQuery, Stat
 from schema.scalars import DATE_TIME, DURATION, Duration
+from schema.series import SeriesQuery
+from schema.standings import StandingsQuery
 
 
 @strawberry.type(description="What this server accepts.")
@@ -39,7 +42,7 @@ class Service:
 
 
 @strawberry.type(description="Everything that can be asked.")
-class Query(CatalogQuery, ResultsQuery, AggregatesQuery):
+class Query(CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQuery, DiagnosisQuery):
     @strawberry.field(extensions=[READ], description="The object with this global id; null when it is gone.")
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="A global id.")]
@@ -80,7 +83,7 @@ async def _stat(context: Context, address: str, micros: int, id_: int) -> Any:
         return None
     if abs(id_) > MAX_ID:
         return None
-    rows = await leaderboard.results_by_key(context.db, [key])
+    rows = await listing.results_by_key(context.db, [key])
     return rows[0] if rows else None
 
 

@@ -80,6 +80,12 @@ class FloatRange:
     max: float | None = strawberry.field(default=None, description="At most this.")
 
 
+@strawberry.input(description="A range of whole numbers, both ends included.")
+class IntRange:
+    min: int | None = strawberry.field(default=None, description="At least this.")
+    max: int | None = strawberry.field(default=None, description="At most this.")
+
+
 @strawberry.input(
     description="A range of times of recording, both ends included: absolute, or the `last` hours or days."
 )
@@ -88,10 +94,10 @@ class TimeRange:
     until: datetime | None = strawberry.field(default=None, description="Up to this time.")
     last: Duration | None = strawberry.field(default=None, description="From that long ago until now, like `24h`.")
 
-    def window(self, now: datetime) -> Window:
-        """The window that is meant; InvalidArgument when it is given twice."""
+    def window(self, now: datetime, name: str = "during") -> Window:
+        """The window that is meant; InvalidArgument, with the name of the argument, when it is given twice."""
         if self.last is not None:
             if self.since is not None or self.until is not None:
-                raise InvalidArgument("during: last goes without since and until", field="during")
+                raise InvalidArgument(f"{name}: last goes without since and until", field=name)
             return Window(since=now - self.last)
         return Window(self.since, self.until)

@@ -88,6 +88,7 @@ def test_a_success_rate_above_one_is_kept() -> None:
         ("success_rate", True),
         ("success_rate", -0.1),
         ("success_rate", 1e101),
+        ("success_rate", 1e-101),
         ("round_trip_time", -1),
         ("seg_duration", -1),
         ("upload_time", -1),

@@ -1,0 +1,106 @@
+"""Aggregates over time: one line per group, with every bucket of the window, the empty ones too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from db.pool import Runner
+from resolvers import leaderboard
+from resolvers.aggregation import Aggregate, Dimension, GroupKey, comparable
+from resolvers.buckets import Bucket, bucket_starts
+from resolvers.errors import InvalidArgument
+from resolvers.filters import StatFilter, Window
+
+MAX_POINTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A bucket from its start to the start of the next one; `aggregate` is None where it has no result.
+
+    `number` is the bucket's, from 1.
+    """
+
+    number: int
+    start: datetime
+    end: datetime
+    aggregate: Aggregate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One group's points, from the first bucket to the last."""
+
+    key: GroupKey
+    points: list[Point]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Lines by their keys. `wanted` and `starts` are the filter and the buckets that they were made of."""
+
+    lines: list[Line]
+    wanted: StatFilter
+    starts: tuple[datetime, ...]
+
+
+async def series(
+    db: Runner, wanted: StatFilter, bucket: Bucket, zone: ZoneInfo, group_by: tuple[Dimension, ...], now: datetime
+) -> Series:
+    """Aggregates per bucket and group; without any dimension there is one line, even without results.
+
+    A window without an end ends `now`; one without a beginning is refused, as are more than MAX_POINTS points.
+    """
+    wanted, since, until = _bounded(wanted, now)
+    edges = bucket_starts(bucket, since, until, zone, MAX_POINTS)
+    _check_points(len(edges) - 1, 1, bucket, since, until, zone)
+    found = await leaderboard.aggregates_over_time(db, wanted, group_by, edges[:-1], limit=MAX_POINTS + 1)
+    lines: dict[GroupKey, dict[int, Aggregate]] = {} if group_by else {_EVERYTHING: {}}
+    for number, aggregate in found:
+        lines.setdefault(aggregate.key, {})[number or 0] = aggregate
+    if len(found) > MAX_POINTS:
+        groups = len(await leaderboard.aggregates(db, wanted, group_by))
+        _check_points(len(edges) - 1, groups, bucket, since, until, zone)
+    edges = _without_an_empty_end(edges, until, lines)
+    _check_points(len(edges) - 1, len(lines), bucket, since, until, zone)
+    ordered = sorted(lines.items(), key=lambda line: comparable(line[0]))
+    return Series([Line(key, _points(edges, found)) for key, found in ordered], wanted, tuple(edges[:-1]))
+
+
+_EVERYTHING = GroupKey(None, None, None, None, None)
+
+
+def _bounded(wanted: StatFilter, now: datetime) -> tuple[StatFilter, datetime, datetime]:
+    since, until = wanted.window.since, wanted.window.until or now
+    if since is None:
+        raise InvalidArgument("during: a series needs since, or last", field="during")
+    return replace(wanted, window=Window(since, until)), since, until
+
+
+def _check_points(buckets: int, groups: int, bucket: Bucket, since: datetime, until: datetime, zone: ZoneInfo) -> None:
+    if buckets * groups <= MAX_POINTS:
+        return
+    fitting = next((b for b in Bucket if _count(b, since, until, zone) * groups <= MAX_POINTS), None)
+    what = f"buckets of {bucket} and {groups} group{'s' * (groups > 1)} make more than {MAX_POINTS} points"
+    advice = f"{fitting.name} would fit" if fitting else "no bucket would fit: group by less, or filter more"
+    raise InvalidArgument(f"bucket: {what}: {advice}", field="bucket")
+
+
+def _count(bucket: Bucket, since: datetime, until: datetime, zone: ZoneInfo) -> int:
+    return len(bucket_starts(bucket, since, until, zone, MAX_POINTS)) - 1
+
+
+def _without_an_empty_end(
+    edges: list[datetime], until: datetime, lines: dict[GroupKey, dict[int, Aggregate]]
+) -> list[datetime]:
+    """A bucket that starts where the window ends is of interest only if it has a result of that very moment."""
+    last = len(edges) - 1
+    if last > 1 and edges[-2] == until and not any(last in found for found in lines.values()):
+        return edges[:-1]
+    return edges
+
+
+def _points(edges: Sequence[datetime], found: dict[int, Aggregate]) -> list[Point]:
+    return [Point(number, *edge, found.get(number)) for number, edge in enumerate(pairwise(edges), start=1)]
