@@ -1,111 +1,155 @@
 """Aggregates of stored results, against a plain computation over the same results."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
-from math import exp, log
-from random import Random
-from statistics import fmean, median
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from db.pool import Database, Pool, PoolOptions
+from db.pool import Database
 from resolvers import leaderboard
-from resolvers.aggregation import Dimension
+from resolvers.aggregation import (
+    AggregateField,
+    AggregateOrder,
+    Bound,
+    Dimension,
+    aggregate_cursor,
+    aggregates_page,
+    having,
+)
 from resolvers.catalog import Catalog
-from resolvers.errors import from_driver
-from resolvers.filters import StatFilter, Window
+from resolvers.filters import StatFilter
+from resolvers.page import PageRequest
 from resolvers.recording import CheckedResult, store_results
 from resolvers.results import Result
-from tests import harness
+from tests.resolvers.conftest import EXAMPLES, Record
+from tests.resolvers.plain import (
+    NOW,
+    TIMES,
+    Recorded,
+    distribution,
+    filters,
+    groups,
+    key,
+    matches,
+    records,
+)
 
-NOW = datetime(2026, 3, 2, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-
-
-def random_results(seed: int, count: int) -> list[tuple[Result, datetime]]:
-    """Results with ties, zero round trips, failures, absent times, over three weeks and all kinds of jobs."""
-    random = Random(seed)
-    results = []
-    for _ in range(count):
-        ai = random.random() < 0.5
-        result = Result(
-            region=random.choice(("FRA", "LAX")),
-            orchestrator=f"0x{random.randrange(4)}",
-            success_rate=random.choice((0, 0, 1, 1, 1, 0.5, 1.5)),
-            round_trip_time=random.choice((0.0, 1.0, 2.0, random.uniform(0, 9))),
-            seg_duration=random.choice((None, 0.0, 2.0)),
-            upload_time=random.choice((None, random.random())),
-            pipeline=f"P{random.randrange(2)}" if ai else "",
-            model=f"m{random.randrange(2)}" if ai else "",
-        )
-        results.append((result, NOW - HOUR * random.uniform(0, 500)))
-    return results
+groupings = st.lists(st.sampled_from(Dimension), unique=True).map(tuple)
+EVERYTHING = StatFilter()
 
 
-def plain_scores(results: list[Result], peers: list[Result]) -> tuple[float, float]:
-    """Round trip score and score of one cell; `peers` are the results of its model, whoever the node."""
-    success, trip = fmean(r.success_rate for r in results), fmean(r.round_trip_time for r in results)
-    if results[0].job_type == "transcoding":
-        duration = fmean(r.seg_duration or 0 for r in results)
-        score = 1 - exp(-duration / trip) if trip else 0
-        return score, success * score
-    good = [r.round_trip_time for r in peers if r.round_trip_time and r.success_rate == 1]
-    score = exp(log(0.8) * trip / median(good)) if good else 0
-    return score, 0.65 * success + 0.35 * score if success else 0
+@EXAMPLES
+@example(found=[], wanted=EVERYTHING, group_by=())
+@given(found=records, wanted=filters, group_by=groupings)
+async def test_every_grouping_equals_a_plain_computation(
+    db: Database, record: Record, found: list[Recorded], wanted: StatFilter, group_by: tuple[Dimension, ...]
+) -> None:
+    await record(found)
+    peers = [one for one in found if matches(one, replace(wanted, orchestrators=None))]
+    expected = groups([one for one in found if matches(one, wanted)], peers, group_by)
+    answer = await leaderboard.aggregates(db.read, wanted, group_by)
+    assert {(None, tuple(group.key)) for group in answer} == set(expected)
+    for group in answer:
+        for name, value in expected[None, tuple(group.key)].items():
+            expected_value = pytest.approx(value, rel=1e-9, abs=1e-280) if isinstance(value, float) else value
+            assert getattr(group, name) == expected_value, name
 
 
-def cell_of(result: Result) -> tuple[str, ...]:
-    return result.orchestrator, result.region, result.job_type, result.pipeline, result.model
+@EXAMPLES
+@given(found=records, wanted=filters, group_by=groupings)
+async def test_distributions_equal_a_plain_computation(
+    db: Database, record: Record, found: list[Recorded], wanted: StatFilter, group_by: tuple[Dimension, ...]
+) -> None:
+    await record(found)
+    expected: dict[object, list[Result]] = defaultdict(list)
+    for one in found:
+        if matches(one, wanted):
+            expected[key(one.result, group_by)].append(one.result)
+    answer = await leaderboard.distributions(db.read, wanted, group_by)
+    assert {tuple(group) for _, group in answer} == set(expected)
+    for (_, group), times in answer.items():
+        for name in TIMES:
+            values = [value for result in expected[tuple(group)] if (value := getattr(result, name)) is not None]
+            plain = None if not values else pytest.approx(distribution(values), rel=1e-9, abs=1e-6)
+            assert (times[name] and list(times[name])) == plain, name
 
 
-@pytest.fixture
-async def db(database: harness.Database) -> AsyncIterator[Database]:
-    """The writer's pool."""
-    pool = Pool(database.logins.writer, PoolOptions(size=2, timeout_s=10), from_driver)
-    await pool.open()
-    yield Database(write=pool, read=pool)
-    await pool.close()
+@EXAMPLES
+@given(
+    found=records,
+    fields=st.lists(st.sampled_from(AggregateField), max_size=3, unique=True),
+    descending=st.booleans(),
+    size=st.integers(1, 5),
+    backwards=st.booleans(),
+)
+async def test_groups_are_paged_in_their_order(
+    db: Database,
+    record: Record,
+    found: list[Recorded],
+    fields: list[AggregateField],
+    descending: bool,
+    size: int,
+    backwards: bool,
+) -> None:
+    await record(found)
+    whole = await leaderboard.aggregates(db.read, EVERYTHING, tuple(Dimension))
+    order = [AggregateOrder(field, descending) for field in fields]
+    walked, cursor, more = [], None, True
+    while more:
+        page = aggregates_page(whole, order, PageRequest(size, cursor, backwards))
+        walked = page.items + walked if backwards else walked + page.items
+        more = page.has_previous if backwards else page.has_next
+        if page.items:
+            cursor = aggregate_cursor(page.items[0 if backwards else -1], order)
+    ordered: Sequence[object] = whole
+    for field in reversed(fields):
+        ordered = sorted(ordered, key=lambda group, field=field: getattr(group, field), reverse=descending)
+    assert walked == list(ordered)
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("hours", [None, 100, 1])
-async def test_every_grouping_equals_a_plain_computation(db: Database, seed: int, hours: int | None) -> None:
-    stored = random_results(seed, 300)
-    catalog = Catalog(db, ttl_s=60)
-    checked = [CheckedResult(r, recorded_at=at) for r, at in stored]
-    assert len(await store_results(db, catalog, checked)) == len(stored)
-    since = NOW - HOUR * hours if hours else None
-    wanted = [result for result, at in stored if since is None or at >= since]
-    cells = defaultdict(list)
-    for result in wanted:
-        cells[cell_of(result)].append(result)
-    scores = {}
-    for cell, results in cells.items():
-        scores[cell] = plain_scores(results, [r for r in wanted if cell_of(r)[2:] == cell[2:]])
+@EXAMPLES
+@given(found=records, lowest=st.integers(0, 4), highest=st.floats(0, 1))
+async def test_only_groups_within_all_bounds_are_left(
+    db: Database, record: Record, found: list[Recorded], lowest: int, highest: float
+) -> None:
+    await record(found)
+    whole = await leaderboard.aggregates(db.read, EVERYTHING, (Dimension.ORCHESTRATOR, Dimension.MODEL))
+    bounds = [Bound(AggregateField.SAMPLES, lowest, None), Bound(AggregateField.SCORE, None, highest)]
+    assert having(whole, bounds) == [group for group in whole if group.samples >= lowest and group.score <= highest]
 
-    dimensions = list(Dimension)
-    for group_by in [combo for size in range(6) for combo in combinations(dimensions, size)]:
-        groups = await leaderboard.aggregates(db.read, StatFilter(Window(since)), group_by)
-        expected = defaultdict(list)
-        for cell in cells:
-            key = tuple((cell[i] or None) if d in group_by else None for i, d in enumerate(dimensions))
-            expected[key].append(cell)
-        assert {tuple(group.key) for group in groups} == set(expected)
-        for group in groups:
-            members = expected[tuple(group.key)]
-            singles = [result for cell in members for result in cells[cell]]
-            weights = [len(cells[cell]) for cell in members]
-            assert group.samples == len(singles)
-            assert group.success_rate == pytest.approx(fmean(r.success_rate for r in singles), rel=1e-9)
-            assert group.round_trip_time == pytest.approx(fmean(r.round_trip_time for r in singles), rel=1e-9)
-            assert group.round_trip_score == pytest.approx(fmean((scores[c][0] for c in members), weights), rel=1e-9)
-            assert group.score == pytest.approx(fmean((scores[c][1] for c in members), weights), rel=1e-9)
+
+@pytest.mark.parametrize("extreme", [1e100, 1e-100])
+async def test_absurd_numbers_break_nobodys_scores(db: Database, record: Record, extreme: float) -> None:
+    absurd = [
+        Recorded(Result("FRA", "0xa", *numbers, seg_duration=extreme if fields else 0.0, **fields), NOW)
+        for numbers in ((extreme, extreme), (1e-100, 1e100), (1e100, 1e-100), (1.0, 1e-100))
+        for fields in ({}, {"pipeline": "P", "model": "m"})
+    ]
+    sound = Recorded(Result("LAX", "0xb", 1.0, 1.0, seg_duration=2.0), NOW)
+    await record([*absurd, sound])
+    answer = await leaderboard.aggregates(db.read, EVERYTHING, (Dimension.ORCHESTRATOR,))
+    assert [group.key.orchestrator for group in answer] == ["0xa", "0xb"]
+    assert answer[1].score == pytest.approx(0.8646647167633873)
+    assert len(await leaderboard.distributions(db.read, EVERYTHING, (Dimension.ORCHESTRATOR,))) == 2
+
+
+async def test_scores_are_as_the_original_computes_them(db: Database, record: Record) -> None:
+    transcoding = Result("FRA", "0xa", 0.5, 2.5, seg_duration=2.0)
+    ai = {"pipeline": "P", "model": "m"}
+    trips = [Result("FRA", "0xb", 1.0, trip, **ai) for trip in (1.0, 2.5, 9.0)]
+    await record([Recorded(one, NOW) for one in (transcoding, *trips, Result("FRA", "0xc", 0.75, 5.0, **ai))])
+    scores = {g.key.orchestrator: g for g in await leaderboard.aggregates(db.read, EVERYTHING, tuple(Dimension))}
+    assert scores["0xa"].score == pytest.approx(0.2753355179413892, rel=1e-12)
+    assert scores["0xa"].round_trip_score == pytest.approx(0.5506710358827784, rel=1e-12)
+    assert scores["0xc"].score == pytest.approx(0.65 * 0.75 + 0.35 * 0.64, rel=1e-12)
 
 
 async def test_results_of_distant_years_go_into_their_own_partitions(db: Database) -> None:
     catalog = Catalog(db, ttl_s=60)
-    times = [NOW - timedelta(days=days) for days in (0, 2000, 9000)]
+    times = [datetime(2026, 3, 2, tzinfo=UTC) - timedelta(days=days) for days in (0, 2000, 9000)]
     checked = [CheckedResult(Result(region="FRA", orchestrator="0x1"), recorded_at=time) for time in times]
     assert [key.recorded_at for key in await store_results(db, catalog, checked)] == times
