@@ -1,6 +1,7 @@
 """Every query of the documentation, run as it is printed: it must be answered, and with something in the answer."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from tests.harness import Running
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 QUERY_OF_CURL = re.compile(r"'query=(.*?)'", re.DOTALL)
+# What Grafana puts there: the range of the dashboard.
+RANGE = {"${__from:date:iso}": -timedelta(hours=6), "${__to:date:iso}": timedelta(hours=6)}
 LISTS_OF_ITEMS = ("nodes", "edges", "stats")
 RESULT = {"orchestrator": "0x0000000000000000000000000000000000000001", "region": "FRA", "success_rate": 1}
 
@@ -34,8 +37,17 @@ def _examples_of(path: str) -> dict[str, Example]:
             (operation,) = parse(query).definitions
             assert isinstance(operation, OperationDefinitionNode)
             name = operation.name.value if operation.name else f"example {len(examples) + 1}"
-            examples[f"{path}: {name}"] = Example(query, orjson.loads(below) if operation.variable_definitions else {})
+            examples[f"{path}: {name}"] = Example(query, _variables(below) if operation.variable_definitions else {})
     return examples
+
+
+def _variables(text: str) -> dict[str, Any]:
+    variables: dict[str, Any] = orjson.loads(text)
+    now = datetime.now(UTC)
+    return {
+        name: (now + RANGE[value]).isoformat() if isinstance(value, str) and value in RANGE else value
+        for name, value in variables.items()
+    }
 
 
 EXAMPLES = _examples_of("README.md") | _examples_of("docs/graphql.md")

@@ -23,7 +23,8 @@ async def filled(running: Running) -> Running:
 
 
 async def test_a_series_has_flat_rows_for_a_panel(filled: Running) -> None:
-    query = """{ series(bucket: HOUR, filter: { jobType: TRANSCODING, during: { last: "6h" } }, groupBy: [ORCHESTRATOR]) {
+    query = """{ series(bucket: HOUR, groupBy: [ORCHESTRATOR],
+      filter: { jobType: TRANSCODING, during: { last: "6h" } }) {
       label orchestrator { address } region { code } points { at until label samples score successRate
         roundTripTime { mean p95 standardDeviation } uploadTime { max } downloadTime { max } } } }"""
     lines = (await filled.ask(query))["series"]
