@@ -15,7 +15,7 @@ from db.pool import Database, Pool, PoolOptions
 from resolvers.catalog import Catalog
 from resolvers.errors import from_driver
 from resolvers.filters import FILTER_IDS
-from resolvers.leaderboard import ORCHESTRATORS_BY_ADDRESS
+from resolvers.listing import ORCHESTRATORS_BY_ADDRESS
 from resolvers.recording import create_partitions
 from resolvers.results import Result
 
