@@ -28,11 +28,15 @@ class Catalog:
 
     def forget(self) -> None:
         """Read everything anew, because the database is not the one that was read."""
+        self.forget_regions()
+        self._orchestrators: set[str] = set()
+        self._models: set[tuple[str, str]] = set()
+
+    def forget_regions(self) -> None:
+        """Read the regions anew, because one was added or renamed."""
         self._regions: list[Row] = []
         self._region_by_key: dict[tuple[str, str], Row] = {}
         self._regions_until = 0.0
-        self._orchestrators: set[str] = set()
-        self._models: set[tuple[str, str]] = set()
 
     async def regions(self) -> list[Row]:
         """All regions (id, code, job_type, name, created_at), by code and job type; at most `ttl_s` old."""

@@ -3,6 +3,9 @@
 PodiumError                 code                  status
 ├── InvalidArgument         INVALID_ARGUMENT      400
 ├── InvalidRegion           INVALID_REGION        400
+├── NotFound                NOT_FOUND             404
+├── AlreadyExists           ALREADY_EXISTS        409
+├── TooMany                 TOO_MANY              400
 ├── Unauthenticated         UNAUTHENTICATED       403
 ├── PostingDisabled         POSTING_DISABLED      403
 ├── PayloadTooLarge         PAYLOAD_TOO_LARGE     413
@@ -46,6 +49,31 @@ class InvalidRegion(PodiumError):
     """A result names a region that is not known, or not for this kind of job."""
 
     code = "INVALID_REGION"
+    status = 400
+
+
+class NotFound(PodiumError):
+    """What the request names is not there; `indexes` says which of several, counted from 0."""
+
+    code = "NOT_FOUND"
+    status = 404
+
+    def __init__(self, message: str, *, field: str, indexes: tuple[int, ...] = ()) -> None:
+        super().__init__(message, field=field)
+        self.indexes = indexes
+
+
+class AlreadyExists(PodiumError):
+    """What the request wants to add is there already."""
+
+    code = "ALREADY_EXISTS"
+    status = 409
+
+
+class TooMany(PodiumError):
+    """The request is about more results than one request may change."""
+
+    code = "TOO_MANY"
     status = 400
 
 

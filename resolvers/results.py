@@ -1,6 +1,7 @@
 """A test job's result: how it is decoded, what is refused, and the form in which clients read it back."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from math import isfinite
 from operator import itemgetter
 from typing import Any, Literal
@@ -18,6 +19,7 @@ MAX_NUMBER = 1e100
 MIN_NUMBER = 1e-100
 MAX_COUNT = 2**31 - 1
 MAX_TIMESTAMP = 2**63 - 1
+_MAX_UNIX_S = int(datetime.max.replace(tzinfo=UTC).timestamp())
 
 JobType = Literal["transcoding", "ai"]
 
@@ -134,6 +136,11 @@ def as_posted(row: Any) -> dict[str, Any]:
         if value:
             fields[name] = value
     return fields
+
+
+def reported_at(timestamp: int) -> datetime | None:
+    """The poster's own time of a result; None when it sent none, or none that can be."""
+    return datetime.fromtimestamp(timestamp, UTC) if 0 < timestamp <= _MAX_UNIX_S else None
 
 
 def _payload(fields: Mapping[str, Any]) -> dict[str, Any]:

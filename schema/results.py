@@ -1,6 +1,6 @@
 """Single results in the graph, and asked for."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -10,7 +10,10 @@ from strawberry import Info
 from resolvers import listing
 from resolvers.filters import Window
 from resolvers.listing import ResultOrder
-from resolvers.page import encode_cursor, page_request, to_micros
+from resolvers.page import encode_cursor, from_micros, page_request, to_micros
+from resolvers.recording import MAX_ID, ResultKey
+from resolvers.results import reported_at
+from schema.audit import AuditEntry
 from schema.connection import After, Before, Connection, First, Last, connection
 from schema.context import context_of
 from schema.inputs import Filter, StatOrder, result_filter
@@ -18,8 +21,6 @@ from schema.leaderboard import Orchestrator, Region, source_row
 from schema.node import Node, global_id
 from schema.permissions import READ
 from schema.scalars import JobType
-
-_MAX_UNIX_S = int(datetime.max.replace(tzinfo=UTC).timestamp())
 
 
 @strawberry.type(description="Why a part of a job failed.")
@@ -46,8 +47,7 @@ class Stat(Node):
 
     @strawberry.field(description="The global id.")
     def id(self) -> strawberry.ID:
-        row = source_row(self)
-        return global_id("Stat", row.orchestrator, to_micros(row.recorded_at), row.id)
+        return stat_id(source_row(self))
 
     @strawberry.field(description="The node that was tested.")
     async def orchestrator(self, info: Info) -> Orchestrator:
@@ -72,8 +72,7 @@ class Stat(Node):
 
     @strawberry.field(description="The tester's own time of the result; null when it sent none.")
     def reported_at(self) -> datetime | None:
-        seconds: int = source_row(self).timestamp
-        return datetime.fromtimestamp(seconds, UTC) if 0 < seconds <= _MAX_UNIX_S else None
+        return reported_at(source_row(self).timestamp)
 
     @strawberry.field(description="What the model was asked, as the tester sent it.")
     def input_parameters(self) -> str | None:
@@ -82,6 +81,12 @@ class Stat(Node):
     @strawberry.field(description="What the node answered, as the tester sent it.")
     def response_payload(self) -> str | None:
         return (source_row(self).payload or {}).get("response_payload")
+
+    @strawberry.field(description="Why it counts nowhere, who said so, and when; null for a result that counts.")
+    async def withdrawal(self, info: Info) -> AuditEntry | None:
+        id_: int | None = source_row(self).withdrawal_id
+        entry: AuditEntry | None = None if id_ is None else await context_of(info).audit_entries.load(id_)
+        return entry
 
     @classmethod
     def is_type_of(cls, source: Any, _info: Any) -> bool:
@@ -113,3 +118,16 @@ class ResultsQuery:
             lambda row: encode_cursor(*listing.result_cursor(row, order)),
             partial(listing.count_results, db, wanted),
         )
+
+
+def stat_id(row: Any) -> strawberry.ID:
+    """The global id of a result."""
+    return global_id("Stat", row.orchestrator, to_micros(row.recorded_at), row.id)
+
+
+def stat_key(address: str, micros: int, id_: int) -> ResultKey | None:
+    """The key in the global id of a result; None when there cannot be such a result."""
+    try:
+        return ResultKey(address, from_micros(micros), id_) if abs(id_) <= MAX_ID else None
+    except OverflowError:
+        return None

@@ -9,10 +9,13 @@ from strawberry import Info
 from strawberry.schema.config import StrawberryConfig
 
 from resolvers import listing
+from resolvers.audit import MAX_ENTRY_ID
 from resolvers.errors import InvalidArgument
-from resolvers.page import MAX_PAGE, from_micros
-from resolvers.recording import MAX_ID, MAX_RESULTS, ResultKey
+from resolvers.page import MAX_PAGE
+from resolvers.recording import MAX_RESULTS, ResultKey
+from schema.administration import AdministrationMutation
 from schema.aggregates import AggregatesQuery
+from schema.audit import AuditEntry, AuditQuery
 from schema.catalog import CatalogQuery
 from schema.context import Context, context_of
 from schema.diagnosis import DiagnosisQuery
@@ -20,7 +23,7 @@ from schema.leaderboard import Orchestrator, Region
 from schema.node import Node, from_global_id
 from schema.permissions import READ
 from schema.recording import RecordingMutation
-from schema.results import ResultsQuery, Stat
+from schema.results import ResultsQuery, Stat, stat_key
 from schema.scalars import DATE_TIME, DURATION, Duration
 from schema.series import SeriesQuery
 from schema.standings import StandingsQuery
@@ -42,7 +45,7 @@ class Service:
 
 
 @strawberry.type(description="Everything that can be asked.")
-class Query(CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQuery, DiagnosisQuery):
+class Query(CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQuery, DiagnosisQuery, AuditQuery):
     @strawberry.field(extensions=[READ], description="The object with this global id; null when it is gone.")
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="A global id.")]
@@ -55,7 +58,9 @@ class Query(CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQ
             case "Orchestrator", [str(address)]:
                 found = await context.orchestrators.load(address)
             case "Stat", [str(address), int(micros), int(id_)]:
-                found = await _stat(context, address, micros, id_)
+                found = await _stat(context, stat_key(address, micros, id_))
+            case "AuditEntry", [int(id_)]:
+                found = await context.audit_entries.load(id_) if 0 < id_ <= MAX_ENTRY_ID else None
             case _:
                 raise InvalidArgument("id: this is no id of this service", field="id")
         return found
@@ -72,25 +77,19 @@ class Query(CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQ
 
 
 @strawberry.type(description="Everything that can be done.")
-class Mutation(RecordingMutation):
+class Mutation(RecordingMutation, AdministrationMutation):
     pass
 
 
-async def _stat(context: Context, address: str, micros: int, id_: int) -> Any:
-    try:
-        key = ResultKey(address, from_micros(micros), id_)
-    except OverflowError:
-        return None
-    if abs(id_) > MAX_ID:
-        return None
-    rows = await listing.results_by_key(context.db, [key])
+async def _stat(context: Context, key: ResultKey | None) -> Any:
+    rows = await listing.results_by_key(context.db, [key]) if key else None
     return rows[0] if rows else None
 
 
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
-    types=[Region, Orchestrator, Stat],
+    types=[Region, Orchestrator, Stat, AuditEntry],
     config=StrawberryConfig(scalar_map={Duration: DURATION, datetime: DATE_TIME}),
 )
 GRAPHQL_SCHEMA: GraphQLSchema = schema._schema  # Strawberry has no public name for it

@@ -15,6 +15,15 @@ CREATE TABLE podium.audit_log (
   details jsonb NOT NULL
 );
 
+CREATE FUNCTION podium.refuse_to_change_the_log() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'the audit log is only added to';
+END
+$$;
+
+CREATE TRIGGER audit_log_is_only_added_to BEFORE UPDATE OR DELETE OR TRUNCATE ON podium.audit_log
+  FOR EACH STATEMENT EXECUTE FUNCTION podium.refuse_to_change_the_log();
+
 -- A withdrawn result is kept, names the entry of the log that says why, and counts nowhere. No foreign key: a
 -- distributed Postgres cannot add one to a partitioned table.
 ALTER TABLE podium.results ADD COLUMN withdrawal_id bigint;
@@ -26,4 +35,5 @@ SET LOCAL lock_timeout = '4s';
 DROP INDEX podium.results_withdrawn;
 ALTER TABLE podium.results DROP COLUMN withdrawal_id;
 DROP TABLE podium.audit_log;
+DROP FUNCTION podium.refuse_to_change_the_log();
 DROP TYPE podium.audit_action;

@@ -341,3 +341,47 @@ RETURNING recorded_at, id, (SELECT address FROM podium.orchestrators AS o WHERE 
 
 -- name: create_partitions(since, until)
 SELECT podium.create_results_partitions($1, $2)
+
+-- name: lock_withdrawals()
+-- One withdrawal after the other, until the end of the transaction: two that mark the same results would each wait for
+-- rows of the other.
+SELECT pg_advisory_xact_lock(hashtext('podium.withdrawals'))
+
+-- piece: next_entry
+entry AS MATERIALIZED (SELECT nextval('podium.audit_log_id_seq') AS id)
+
+-- piece: audit_columns
+id, recorded_at, actor, action, reason, affected, details
+
+-- name: withdraw_matching(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, actor, reason, details)
+WITH {next_entry},
+marked AS (
+  UPDATE podium.results AS r SET withdrawal_id = entry.id FROM entry WHERE {matching} RETURNING 1
+)
+INSERT INTO podium.audit_log (id, actor, action, reason, affected, details) OVERRIDING SYSTEM VALUE
+SELECT (SELECT id FROM entry), $14, 'withdraw_stats', $15, count(*), $16 FROM marked HAVING count(*) > 0
+RETURNING {audit_columns}
+
+-- name: withdraw_by_key(orchestrators, recorded_ats, ids, actor, reason, details)
+-- The times apart from the keys, because they alone tell which partitions to look at.
+WITH {next_entry},
+marked AS (
+  UPDATE podium.results AS r SET withdrawal_id = entry.id FROM entry
+  WHERE r.recorded_at = ANY ($2::timestamptz[]) AND r.withdrawal_id IS NULL
+    AND (r.orchestrator_id, r.recorded_at, r.id) IN (
+      SELECT o.id, k.recorded_at, k.id
+      FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) AS k (address, recorded_at, id)
+      JOIN podium.orchestrators AS o ON o.address = k.address)
+  RETURNING 1
+)
+INSERT INTO podium.audit_log (id, actor, action, reason, affected, details) OVERRIDING SYSTEM VALUE
+SELECT (SELECT id FROM entry), $4, 'withdraw_stats', $5, count(*), $6 FROM marked HAVING count(*) > 0
+RETURNING {audit_columns}
+
+-- name: restore_results(withdrawal_id, actor, reason, details)
+WITH restored AS (
+  UPDATE podium.results AS r SET withdrawal_id = NULL WHERE r.withdrawal_id = $1 RETURNING 1
+)
+INSERT INTO podium.audit_log (actor, action, reason, affected, details)
+SELECT $2, 'restore_stats', $3, count(*), $4 FROM restored HAVING count(*) > 0
+RETURNING {audit_columns}
