@@ -29,7 +29,7 @@ READ_HEADERS = {
     "Cache-Control": "public, max-age=30, stale-while-revalidate=15",
 }
 # Each digit in one way only: a pattern that can split them differently takes quadratic time to refuse a long number.
-_UNIX_SECONDS = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+UNIX_SECONDS = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 MAX_PARAMETERS = 1000
 
 Parameters = Mapping[str, str]
@@ -200,6 +200,6 @@ def _time(parameters: Parameters, name: str) -> datetime | None:
     value = parameters.get(name)
     if value is None:
         return None
-    if not _UNIX_SECONDS.fullmatch(value):
+    if not UNIX_SECONDS.fullmatch(value):
         raise InvalidArgument(f"{name}: Unix seconds, for instance 1726864722.5, not {value[:40]}", field=name)
     return from_unix(name, float(value))

@@ -12,8 +12,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette_compress import CompressMiddleware
+from starlette_compress import CompressMiddleware, add_compress_type
 
+from compat_rest.export import MEDIA_TYPES, ExportApi
 from compat_rest.leaderboard import LeaderboardApi
 from db.pool import Database, Pool, PoolOptions
 from db.statements import STATEMENTS
@@ -28,6 +29,7 @@ from resolvers.recording import CheckedResult, Recorder, ResultKey, create_parti
 from schema.context import Backend, ServiceFacts
 from schema.http import GraphQLEndpoint
 from schema.operations import Operations
+from schema.results import stat_id
 from schema.root import GRAPHQL_SCHEMA, SDL
 from workers.batcher import Batcher
 from workers.partition_maker import make_partitions
@@ -67,6 +69,7 @@ class Gateway:
         application = Starlette(
             routes=[
                 *self._leaderboard_api().routes(),  # first, because routes are tried in order and these are the busiest
+                *ExportApi(self.db.read, stat_id, self.metrics.report).routes(),
                 *pages.routes(),
                 *health_routes(self.metrics, self.database_answers, lambda: self.draining),
                 Route("/graphql", self._graphql_endpoint()),
@@ -88,6 +91,8 @@ class Gateway:
             lifespan=self._lifespan,
         )
         application.router.redirect_slashes = False
+        for media_type in MEDIA_TYPES.values():
+            add_compress_type(media_type.partition(";")[0])
         return application
 
     async def open(self) -> None:

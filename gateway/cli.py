@@ -1,4 +1,4 @@
-"""The command line: `podium serve`, `migrate`, `import` and `schema`."""
+"""The command line: `podium serve`, `migrate`, `import`, `export` and `schema`."""
 
 import sys
 from collections.abc import Coroutine
@@ -10,6 +10,7 @@ import uvloop
 from db.embedded_host import EmbeddedPostgresError
 from db.migrate import MigrationError
 from gateway.bench_command import PASS_ON, bench
+from gateway.export_command import export
 from gateway.import_command import import_app
 from gateway.logs import configure_logs
 from gateway.settings import VERSION, Settings, SettingsError, load_settings
@@ -84,6 +85,8 @@ def schema() -> None:
 
 
 app.command(epilog="Example: podium bench --only post_stats", context_settings=PASS_ON)(bench)
+
+app.command(epilog="Example: podium export --last 7d --region FRA --output fra.csv")(export)
 
 app.add_typer(import_app, name="import")
 

@@ -65,6 +65,8 @@ class Metrics:
             case "results_refused":
                 self._refused.labels(facts["reason"]).inc(facts["count"])
                 log.debug(event, **facts)
+            case "export_broken":
+                log.warning(event, **facts)
             case "internal_error":
                 self._errors.inc()
                 log.error(event, exc_info=facts["error"])

@@ -76,6 +76,9 @@ FROM podium.results AS r {names}
 WHERE {matching} {page:newest|oldest|slowest|fastest|best|worst}
 LIMIT $17
 
+-- name: present_time()
+SELECT now()
+
 -- name: results_by_key(orchestrators, recorded_ats, ids)
 SELECT {result_columns}
 FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) WITH ORDINALITY AS k (address, recorded_at, id, position)

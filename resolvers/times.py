@@ -1,0 +1,43 @@
+"""Times and lengths of time as people write them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_PART = r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)"
+_MAX_DAYS = 36_500
+
+
+def parse_duration(text: object) -> timedelta:
+    """A duration such as `24h`, `90s` or `1d12h`; ValueError for anything else."""
+    if not isinstance(text, str) or not re.fullmatch(f"(?:{_PART})+", text, re.ASCII):
+        raise ValueError(f"a Duration is a number and a unit (ms, s, m, h, d, w), like 24h, not {str(text)[:40]!r}")
+    length = timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text)))
+    if length > timedelta(days=_MAX_DAYS):
+        raise ValueError(f"a Duration is at most {_MAX_DAYS}d")
+    return length
+
+
+def format_duration(length: timedelta) -> str:
+    """A duration in the largest unit that shows it whole."""
+    for unit in ("w", "d", "h", "m", "s"):
+        count, rest = divmod(length, timedelta(seconds=_UNITS[unit]))
+        if count and not rest:
+            return f"{count}{unit}"
+    return f"{length // timedelta(milliseconds=1)}ms"
+
+
+def parse_time(text: object) -> datetime:
+    """A time in RFC 3339; one without an offset is in UTC. ValueError for anything else."""
+    if not isinstance(text, str):
+        raise ValueError("a DateTime is a text in RFC 3339, like 2026-11-22T12:00:00Z")
+    time = datetime.fromisoformat(text)
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a DateTime is in the years 1 to 9999, in UTC") from None
+
+
+def format_time(time: datetime) -> str:
+    """A time in UTC in RFC 3339, with Z."""
+    return f"{time.replace(tzinfo=None).isoformat()}Z"
