@@ -17,6 +17,9 @@ QUERY_OF_CURL = re.compile(r"'query=(.*?)'", re.DOTALL)
 # What Grafana puts there: the range of the dashboard.
 RANGE = {"${__from:date:iso}": -timedelta(hours=6), "${__to:date:iso}": timedelta(hours=6)}
 LISTS_OF_ITEMS = ("nodes", "edges", "stats")
+WITHDRAW = """mutation { withdrawStats(
+  filter: { region: { in: ["LAX"] }, during: { last: "1h" } }, reason: "It was wrong."
+) { withdrawn } }"""
 RESULT = {"orchestrator": "0x0000000000000000000000000000000000000001", "region": "FRA", "success_rate": 1}
 
 
@@ -55,7 +58,7 @@ EXAMPLES = _examples_of("README.md") | _examples_of("docs/graphql.md")
 
 @pytest.fixture
 async def recorded(running: Running) -> Running:
-    """A gateway with one result of each kind that the examples look for."""
+    """A gateway with one result of each kind that the examples look for, and one that is withdrawn."""
     ai = {"pipeline": "Text to image", "model": "stabilityai/sd-turbo"}
     failure = {"success_rate": 0, "errors": [{"error_code": "Timeout", "count": 1}]}
     for fields in (
@@ -64,6 +67,8 @@ async def recorded(running: Running) -> Running:
         failure,
     ):
         assert (await running.post_stat(**RESULT | fields)).text == "ok"
+    await running.post_stat(**RESULT | {"region": "LAX"})
+    assert await running.ask(WITHDRAW) == {"withdrawStats": {"withdrawn": 1}}
     return running
 
 
