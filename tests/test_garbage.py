@@ -40,7 +40,7 @@ TELLTALE = re.compile(
 PATHS = (
     *("/", "/graphql", "/livez", "/readyz", "/metrics", "/schema.graphql", "/static/index.js", "/static/graphiql/"),
     *("/api/aggregated_stats", "/api/raw_stats", "/api/top_ai_score", "/api/pipelines", "/api/regions"),
-    *("/api/post_stats", "/api/", "/api/none", "/none"),
+    *("/api/post_stats", "/api/", "/api/none", "/none", *["/export/stats"] * 3),
 )
 METHODS = (*("GET", "POST") * 5, "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "?")
 TEXTS = (
@@ -57,7 +57,10 @@ SCALARS: dict[str, tuple[Any, ...]] = {
     "DateTime": ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-02-01T00:00:00", "9999-12-31", "0"),
     "Duration": ("24h", "36500d", "0ms", "9" * 400 + "w", "1e9h"),
 }
-PARAMETERS = ("since", "until", "orchestrator", "region", "model", "pipeline", "job_type", "query", "variables", "x")
+PARAMETERS = (
+    *("since", "until", "orchestrator", "region", "model", "pipeline", "job_type", "query", "variables", "x"),
+    *("last", "limit", "columns", "min_success_rate", "max_round_trip_time", "error_code", "format", "withdrawn"),
+)
 HEADERS = (
     *("Accept", "Accept-Encoding", "Authorization", "Content-Type", "Content-Encoding", "Cookie", "Expect", "Host"),
     *("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "Origin", "Range", "Referer", "TE", "Upgrade"),

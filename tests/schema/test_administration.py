@@ -68,7 +68,11 @@ async def what_counts(running: Running) -> dict[str, Any]:
     query = """query ($node: String!) {
       aggregates { nodes { orchestrator { address } samples score roundTripTime { mean } } }
       orchestrator(address: $node) { aggregates { samples } }
-      topAiScore(orchestrator: $node) { value } pipelines { name models } stats { totalCount nodes { id } } }"""
+      topAiScore(orchestrator: $node) { value } pipelines { name models } stats { totalCount nodes { id } }
+      leaderboard(jobType: TRANSCODING) { orchestrator { address } samples }
+      series(bucket: MONTH, filter: { during: { last: "31d" } }) { points { samples } }
+      failures { samples } coverage { address cells { samples } }
+    }"""
     return answers | await running.ask(query, node=NODE)
 
 
@@ -80,6 +84,11 @@ async def test_what_is_withdrawn_counts_at_no_door_until_it_is_restored(recorded
     assert [list(after[path]) for path in before if path.startswith("aggregated")] == [[OTHER], [OTHER]]
     assert [after[path] for path in before if NODE in path] == [{}] * 3
     assert [n["orchestrator"]["address"] for n in after["aggregates"]["nodes"]] == [OTHER]
+    assert [node["orchestrator"]["address"] for node in after["leaderboard"]] == [OTHER]
+    assert [group["samples"] for group in after["failures"]] == [4]
+    assert [point["samples"] for line in after["series"] for point in line["points"] if point["samples"]] == [4]
+    tested = {node["address"] for node in after["coverage"] for cell in node["cells"] if cell["samples"]}
+    assert tested == {OTHER}
     assert (after["orchestrator"]["aggregates"], after["topAiScore"], after["stats"]["totalCount"]) == ([], None, 4)
     restored = await as_admin(recorded, RESTORE, id=withdrawn["entry"]["id"])
     assert (restored["restored"], restored["errors"]) == (4, [])
