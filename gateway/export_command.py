@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Annotated, NoReturn
 
@@ -83,7 +83,8 @@ async def _export(
     async with AsyncExitStack() as stack:
         db = await stack.enter_async_context(_opened(settings))
         file = stack.enter_context(_file(output))
-        async for chunk in export_results(db, request, stat_id):
+        chunks = await stack.enter_async_context(aclosing(export_results(db, request, stat_id)))
+        async for chunk in chunks:
             file.write(chunk.body)
             written += chunk.rows
             report(written)

@@ -53,7 +53,10 @@ class AuditDetails:
         ids: int | None = source_row(self).get("ids")
         return ids
 
-    @strawberry.field(description="The conditions of a withdrawal by filter, as JSON; its times are absolute.")
+    @strawberry.field(
+        description="The conditions of a withdrawal by filter, as JSON. Its times are absolute; without `until`, the "
+        "window ended when it was withdrawn."
+    )
     def filter(self) -> str | None:
         conditions = source_row(self).get("filter")
         return None if conditions is None else orjson.dumps(conditions).decode()
