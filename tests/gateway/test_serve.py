@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from db.embedded import ROLES, attach
+from db.migrate import MIGRATIONS
 from gateway.settings import VERSION
 from resolvers.signing import signature
 from tests.harness import NewDatabase, eventually
@@ -339,8 +340,10 @@ async def test_migrations_run_beside_a_running_server(start: Start, serving: Pod
 
     assert "Pending: 0" in await migrate("status")
     assert (await serving.post("0xbefore")).status_code == 200
-    assert "Rolled back" in await migrate("down", "--yes")
-    assert "Pending: 1" in await migrate("status")
+    migrations = len(list(MIGRATIONS.glob("*.sql")))
+    for _ in range(migrations):
+        assert "Rolled back" in await migrate("down", "--yes")
+    assert f"Pending: {migrations}" in await migrate("status")
     assert (await serving.post("0xmeanwhile")).status_code == 503
     assert "Applied" in await migrate("up")
     assert (await serving.post("0xafter")).status_code == 200
