@@ -25,6 +25,7 @@ from schema.permissions import READ
 from schema.recording import RecordingMutation
 from schema.results import ResultsQuery, Stat, stat_key
 from schema.scalars import DATE_TIME, DURATION, Duration
+from schema.sdl import alphabetical
 from schema.series import SeriesQuery
 from schema.standings import StandingsQuery
 
@@ -93,4 +94,4 @@ schema = strawberry.Schema(
     config=StrawberryConfig(scalar_map={Duration: DURATION, datetime: DATE_TIME}),
 )
 GRAPHQL_SCHEMA: GraphQLSchema = schema._schema  # Strawberry has no public name for it
-SDL = schema.as_str() + "\n"
+SDL = alphabetical(schema.as_str())
