@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench schema migrate assets lock clean
+.PHONY: help setup run test check bench clients schema migrate assets lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,12 +25,18 @@ $(VENV)/.dev: requirements-dev.txt $(BIN)/podium
 	@$(PIP) install --require-hashes -r requirements-dev.txt
 	@touch $@
 
+$(VENV)/codegen/.made: requirements-codegen.txt $(VENV)/.dev
+	@echo "installing a generator of clients, for tests, into $(VENV)/codegen"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(VENV)/codegen
+	@$(BIN)/uv pip install --quiet --python $(VENV)/codegen/bin/python --require-hashes -r requirements-codegen.txt
+	@touch $@
+
 setup: $(BIN)/podium  ## install podium into .venv (needs Python only)
 
 run: setup  ## serve on http://127.0.0.1:8080 with an embedded Postgres
 	@$(BIN)/podium serve
 
-test: $(VENV)/.dev  ## run the tests
+test: $(VENV)/.dev $(VENV)/codegen/.made  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev  ## lint, formatting, types, import directions
@@ -41,6 +47,9 @@ check: $(VENV)/.dev  ## lint, formatting, types, import directions
 
 bench: setup  ## measure a gateway on made-up results, about 2 minutes; ARGS="--only post_stats"
 	@$(BIN)/python -m bench.run $(ARGS)
+
+clients: setup  ## try public JavaScript clients on a gateway with the demo set (needs Node 20 and npm)
+	@cd tests/clients && npm ci --silent && PODIUM="$(CURDIR)/$(BIN)/podium" node run.mjs $(ARGS)
 
 schema: setup  ## write the GraphQL schema to schema/schema.graphql
 	@$(BIN)/podium schema > schema/schema.graphql
@@ -54,6 +63,7 @@ assets:  ## build GraphiQL into gateway/static (needs Node 20 and npm; the resul
 lock: $(VENV)/.dev  ## pin the newest allowed requirements, with hashes and without addresses
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header pyproject.toml --extra build -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml --extra build --group dev -c requirements.txt -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header --group codegen -o requirements-codegen.txt
 
 clean:  ## remove the environment and caches, never data
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
