@@ -34,7 +34,7 @@ EXAMPLES = [
     example.strip()
     for example in (pages.STATIC / "graphiql" / "examples.graphql").read_text(encoding="utf-8").split("\n###\n")
 ]
-LOCK = Path(__file__).parents[2] / "assets" / "package-lock.json"
+LOCKS = [Path(__file__).parents[2] / place / "package-lock.json" for place in ("assets", "tests/clients")]
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
@@ -177,8 +177,9 @@ def test_the_licences_of_the_bundle_are_beside_it() -> None:
         assert re.search(rf"^{package} \d", licences, re.MULTILINE), package
 
 
-def test_the_lock_file_has_hashes_and_no_addresses() -> None:
-    packages = json.loads(LOCK.read_text(encoding="utf-8"))["packages"]
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.parent.name))
+def test_a_lock_file_has_hashes_and_no_addresses(lock: Path) -> None:
+    packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
     for name, package in packages.items():
         assert "resolved" not in package, name
         assert not name or package["integrity"].startswith("sha512-"), name

@@ -1,0 +1,41 @@
+// Which gateway the clients are tried on, and how a request to it is signed.
+
+import { createHmac } from 'node:crypto';
+
+export const ORIGIN = process.env.PODIUM_URL ?? 'http://127.0.0.1:8080';
+export const ENDPOINT = `${ORIGIN}/graphql`;
+export const SECRET = process.env.SECRET ?? 's3cret';
+
+/** An orchestrator of the demo set. */
+export const ADDRESS = '0x0000000000000000000000000000000000000001';
+export const RESULT = { region: 'FRA', orchestrator: ADDRESS, successRate: 1, segDuration: 2, roundTripTime: 0.8 };
+
+/** `fetch` with the HMAC of exactly the bytes that are sent. */
+export function signedFetch(address, init) {
+  const headers = new Headers(init.headers);
+  headers.set('Authorization', createHmac('sha256', SECRET).update(init.body).digest('hex'));
+  return fetch(address, { ...init, headers });
+}
+
+/** The whole answer to a document, without any client. */
+export async function ask(query, variables = {}) {
+  const headers = { 'Content-Type': 'application/json' };
+  return (await signedFetch(ENDPOINT, { method: 'POST', headers, body: JSON.stringify({ query, variables }) })).json();
+}
+
+/** Why subscriptions cannot be tried here, if they cannot. */
+export async function withoutSubscriptions() {
+  const { data } = await ask('{ __schema { subscriptionType { name } } }');
+  return data.__schema.subscriptionType ? false : 'this gateway has no subscriptions';
+}
+
+/** Records results until `arrived` settles: nothing tells a client that its subscription is on. */
+export async function recordUntil(arrived) {
+  let waits = true;
+  const settled = arrived.finally(() => (waits = false));
+  while (waits) {
+    await ask('mutation ($r: [StatInput!]!) { recordStats(results: $r) { errors { message } } }', { r: [RESULT] });
+    await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, 100))]);
+  }
+  return settled;
+}
