@@ -48,7 +48,7 @@ check: $(VENV)/.dev  ## lint, formatting, types, import directions
 bench: setup  ## measure a gateway on made-up results, about 2 minutes; ARGS="--only post_stats"
 	@$(BIN)/python -m bench.run $(ARGS)
 
-clients: setup  ## try public JavaScript clients on a gateway with the demo set (needs Node 20 and npm)
+clients: setup  ## try public JavaScript clients on a gateway with the demo set (needs Node 20.11 and npm)
 	@cd tests/clients && npm ci --silent && PODIUM="$(CURDIR)/$(BIN)/podium" node run.mjs $(ARGS)
 
 schema: setup  ## write the GraphQL schema to schema/schema.graphql

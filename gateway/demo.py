@@ -1,7 +1,8 @@
-"""A small demo set, so that a newcomer sees something: a day of test results of six made-up nodes."""
+"""A small demo set, so that a newcomer sees something: eight days of test results of seven made-up nodes."""
 
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import NamedTuple
 
 from db.pool import Database
 from resolvers.catalog import Catalog
@@ -10,7 +11,8 @@ from resolvers.listing import count_results
 from resolvers.recording import CheckedResult, store_results
 from resolvers.results import JobError, Result
 
-RESULTS = 2000
+RESULTS = 4000
+DAYS = 8
 REGIONS = ("FRA", "LAX", "MDW", "NYC", "SIN", "LON")
 AI_REGIONS = ("FRA", "LAX", "MDW")
 MODELS = (
@@ -19,6 +21,30 @@ MODELS = (
     ("Image to image", "timbrooks/instruct-pix2pix"),
     ("Image to video", "stabilityai/svd-xt-1-1"),
 )
+SEGMENTS, RENDITIONS = 15, 30
+TIMEOUT = JobError(error_code="Timeout", message="no answer within 30 s", count=1)
+NO_SESSION = JobError(error_code="OrchestratorCapped", message="no session is free", count=1)
+BROKEN = JobError(error_code="TranscodeFailed", message="the rendition cannot be decoded", count=2)
+NO_MEMORY = JobError(error_code="OutOfMemory", message="the model does not fit", count=1)
+
+
+class Node(NamedTuple):
+    """How a node does: an ordinary round trip of 8 days ago, by how much it grows a day, and how often it fails."""
+
+    pace_s: float
+    growth_s: float
+    failing: float
+
+
+NODES = (
+    Node(0.6, 0.0, 0.02),  # always the best
+    Node(1.9, -0.15, 0.04),  # catches up
+    Node(0.5, 0.07, 0.05),  # falls behind
+    Node(1.3, 0.0, 0.08),  # was off for a day
+    Node(1.5, 0.0, 0.1),  # is not tested everywhere lately
+    Node(1.9, 0.0, 0.15),  # one model never works, and one place never tested its models
+)
+LUCKY = f"0x{len(NODES) + 1:040x}"  # has a single, fast result
 
 
 async def fill_with_demo(db: Database, catalog: Catalog) -> int:
@@ -26,31 +52,72 @@ async def fill_with_demo(db: Database, catalog: Catalog) -> int:
     if await count_results(db.write, StatFilter(is_withdrawn=None)):
         return 0
     random, now = Random(1), datetime.now(UTC)  # noqa: S311  made-up data, the same every time
-    results = [_result(random) for _ in range(RESULTS)]
-    times = sorted(now - timedelta(seconds=random.uniform(0, 86_000)) for _ in results)
-    checked = [CheckedResult(result, recorded_at=time) for result, time in zip(results, times, strict=True)]
+    checked = [_lucky(now)]
+    while len(checked) < RESULTS:
+        result, age_s = _attempt(random)
+        if result:
+            checked.append(CheckedResult(result, recorded_at=now - timedelta(seconds=age_s)))
+    checked.sort(key=lambda item: item.recorded_at or now)
     return len(await store_results(db, catalog, checked))
 
 
-def _result(random: Random) -> Result:
-    node = random.randrange(6)
-    failed = random.random() < 0.02 * (node + 1)
-    pace = 0.6 + 0.25 * node
-    is_ai = random.random() < 0.3
-    pipeline, model = random.choice(MODELS) if is_ai else ("", "")
+def _lucky(now: datetime) -> CheckedResult:
+    result = Result(region="FRA", orchestrator=LUCKY, success_rate=1, round_trip_time=0.4, seg_duration=2.0)
+    return CheckedResult(result, recorded_at=now - timedelta(hours=3))
+
+
+def _attempt(random: Random) -> tuple[Result | None, float]:
+    """A result and its age; None where a node was not tested."""
+    # Nothing is close to the end of a day, so that the demo's first minutes all give the same answers.
+    day, number = random.randrange(DAYS), random.randrange(len(NODES))
+    age_s = day * 86_400 + random.uniform(0, 85_800)
+    is_ai = random.random() < 0.35
+    region = random.choice(AI_REGIONS if is_ai else REGIONS)
+    if (
+        (number == 3 and day == 2)
+        or (number == 4 and region in ("SIN", "LON") and day < 2)
+        or (number == 5 and region == "LAX" and is_ai)
+    ):
+        return None, age_s
+    pace_s = NODES[number].pace_s + NODES[number].growth_s * (DAYS - age_s / 86_400)
+    seconds = random.lognormvariate(0, 0.4) * pace_s
+    return (_ai if is_ai else _transcoding)(random, number, region, seconds), age_s
+
+
+def _transcoding(random: Random, number: int, region: str, round_trip_s: float) -> Result:
+    errors: list[JobError | str] = (
+        [random.choice((TIMEOUT, NO_SESSION, BROKEN))] if random.random() < NODES[number].failing else []
+    )
+    received = random.randrange(RENDITIONS) if BROKEN in errors else 0 if errors else RENDITIONS
     return Result(
-        region=random.choice(AI_REGIONS if is_ai else REGIONS),
-        orchestrator=f"0x{node + 1:040x}",
-        success_rate=0.0 if failed else 1.0,
-        round_trip_time=0.0 if failed else random.lognormvariate(0, 0.4) * pace * (4 if is_ai else 1),
-        errors=[JobError(error_code="Timeout", count=1)] if failed else [],
-        seg_duration=None if is_ai else 2.0,
-        segments_sent=None if is_ai else 15,
-        segments_received=None if is_ai else (0 if failed else 30),
-        upload_time=None if is_ai else 0.1 * pace,
-        download_time=None if is_ai else 0.08 * pace,
-        transcode_time=None if is_ai else 0.4 * pace,
+        region=region,
+        orchestrator=f"0x{number + 1:040x}",
+        success_rate=received / RENDITIONS,
+        round_trip_time=round_trip_s if received else 0.0,
+        errors=errors,
+        seg_duration=2.0,
+        segments_sent=SEGMENTS,
+        segments_received=received,
+        upload_time=0.1 * round_trip_s,
+        download_time=0.08 * round_trip_s,
+        transcode_time=0.6 * round_trip_s,
+    )
+
+
+def _ai(random: Random, number: int, region: str, round_trip_s: float) -> Result:
+    pipeline, model = random.choice(MODELS)
+    is_too_large = number == 5 and pipeline == "Image to video"
+    errors: list[JobError | str] = (
+        [NO_MEMORY] if is_too_large else [TIMEOUT] if random.random() < NODES[number].failing else []
+    )
+    is_warm = random.random() < 0.8
+    return Result(
+        region=region,
+        orchestrator=f"0x{number + 1:040x}",
+        success_rate=0.0 if errors else 1.0,
+        round_trip_time=0.0 if errors else round_trip_s * (4 if is_warm else 9),
+        errors=errors,
         pipeline=pipeline,
         model=model,
-        model_is_warm=random.random() < 0.8 if is_ai else None,
+        model_is_warm=is_warm,
     )

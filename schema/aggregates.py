@@ -35,9 +35,19 @@ class AggregatesQuery:
         self,
         info: Info,
         filter: Filter = None,
-        group_by: Annotated[list[Dimension] | None, strawberry.argument(description="What makes a group.")] = None,
-        having: Annotated[AggregateHaving | None, strawberry.argument(description="Which groups.")] = None,
-        order_by: Annotated[list[AggregateOrder] | None, strawberry.argument(description="The order.")] = None,
+        group_by: Annotated[
+            list[Dimension] | None,
+            strawberry.argument(
+                description="What makes a group: ORCHESTRATOR and REGION if null; an empty list makes a single group."
+            ),
+        ] = None,
+        having: Annotated[AggregateHaving | None, strawberry.argument(description="Which of the groups.")] = None,
+        order_by: Annotated[
+            list[AggregateOrder] | None,
+            strawberry.argument(
+                description="The order; each breaks the ties of those before it, the group's key the last ones."
+            ),
+        ] = None,
         first: First = None,
         after: After = None,
         last: Last = None,

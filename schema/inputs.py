@@ -72,7 +72,7 @@ class StatFilter:
     model: StringIn | None = strawberry.field(default=None, description="Names of AI models, exactly.")
     during: TimeRange | None = strawberry.field(default=None, description="When the result was recorded.")
     success_rate: FloatRange | None = strawberry.field(default=None, description="As a fraction, 0 to 1.")
-    round_trip_time: FloatRange | None = strawberry.field(default=None, description="In seconds.")
+    round_trip_time: FloatRange | None = strawberry.field(default=None, description="The round trip time, in seconds.")
     error_code: StringIn | None = strawberry.field(default=None, description="Codes of errors that the result has.")
     model_is_warm: bool | None = strawberry.field(default=None, description="Whether the model was loaded already.")
     withdrawn: bool | None = strawberry.field(

@@ -48,13 +48,15 @@ class Pipeline:
 
 @strawberry.type(description="How the values of a group spread, in seconds.")
 class Distribution:
-    mean: float = strawberry.field(description="The arithmetic mean.")
-    min: float = strawberry.field(description="The smallest.")
-    max: float = strawberry.field(description="The largest.")
-    standard_deviation: float = strawberry.field(description="Of these values, not of a sample: 0 for a single one.")
-    p50: float = strawberry.field(description="The median.")
-    p95: float = strawberry.field(description="95 % are at most this, interpolated.")
-    p99: float = strawberry.field(description="99 % are at most this, interpolated.")
+    mean: float = strawberry.field(description="The arithmetic mean, in seconds.")
+    min: float = strawberry.field(description="The smallest, in seconds.")
+    max: float = strawberry.field(description="The largest, in seconds.")
+    standard_deviation: float = strawberry.field(
+        description="Of these values, not of a sample, in seconds; 0 for a single one."
+    )
+    p50: float = strawberry.field(description="The median, in seconds.")
+    p95: float = strawberry.field(description="95 % are at most this, interpolated, in seconds.")
+    p99: float = strawberry.field(description="99 % are at most this, interpolated, in seconds.")
 
 
 @strawberry.type
@@ -127,22 +129,22 @@ class Aggregate(Grouped, Timed):
     def latency_score(self) -> float:
         return self.round_trip_score
 
-    @strawberry.field(description="Round trip times.")
+    @strawberry.field(description="Round trip times, in seconds.")
     async def round_trip_time(self, info: Info) -> Distribution:
         found = await self.distribution(info, "round_trip_time")
         if found is None:  # the group's results were there a moment ago, and are gone
             raise LookupError("a group without results")
         return found
 
-    @strawberry.field(description="Upload times of the results that have one.")
+    @strawberry.field(description="Upload times of the results that have one, in seconds.")
     async def upload_time(self, info: Info) -> Distribution | None:
         return await self.distribution(info, "upload_time")
 
-    @strawberry.field(description="Download times of the results that have one.")
+    @strawberry.field(description="Download times of the results that have one, in seconds.")
     async def download_time(self, info: Info) -> Distribution | None:
         return await self.distribution(info, "download_time")
 
-    @strawberry.field(description="Transcoding times of the results that have one.")
+    @strawberry.field(description="Transcoding times of the results that have one, in seconds.")
     async def transcode_time(self, info: Info) -> Distribution | None:
         return await self.distribution(info, "transcode_time")
 
@@ -184,7 +186,10 @@ class Orchestrator(Node):
         self,
         info: Info,
         filter: Annotated[StatFilter | None, strawberry.argument(description="Which of its results.")] = None,
-        group_by: Annotated[list[Dimension] | None, strawberry.argument(description="What makes a group.")] = None,
+        group_by: Annotated[
+            list[Dimension] | None,
+            strawberry.argument(description="What makes a group: REGION if null; an empty list makes a single group."),
+        ] = None,
     ) -> list[Aggregate]:
         context = context_of(info)
         wanted = result_filter(filter, context.default_window, context.now)

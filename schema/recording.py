@@ -36,9 +36,11 @@ class StatInput:
     seg_duration: float | None = strawberry.field(default=None, description="Mean length of a segment, in seconds.")
     segments_sent: int | None = strawberry.field(default=None, description="Segments sent to the node.")
     segments_received: int | None = strawberry.field(default=None, description="Renditions received from the node.")
-    upload_time: float | None = strawberry.field(default=None, description="In seconds.")
-    download_time: float | None = strawberry.field(default=None, description="In seconds.")
-    transcode_time: float | None = strawberry.field(default=None, description="In seconds.")
+    upload_time: float | None = strawberry.field(default=None, description="How long the upload took, in seconds.")
+    download_time: float | None = strawberry.field(default=None, description="How long the download took, in seconds.")
+    transcode_time: float | None = strawberry.field(
+        default=None, description="How long the node transcoded, in seconds."
+    )
     model: str | None = strawberry.field(default=None, description="The AI model.")
     model_is_warm: bool | None = strawberry.field(default=None, description="Whether the model was loaded already.")
     pipeline: str | None = strawberry.field(default=None, description="The AI pipeline.")

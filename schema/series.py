@@ -42,19 +42,19 @@ class SeriesPoint(Timed):
     key: strawberry.Private[GroupKey]
     question: strawberry.Private[Question]
 
-    @strawberry.field(description="Round trip times.")
+    @strawberry.field(description="Round trip times, in seconds.")
     async def round_trip_time(self, info: Info) -> Distribution | None:
         return await self.distribution(info, "round_trip_time")
 
-    @strawberry.field(description="Upload times of the results that have one.")
+    @strawberry.field(description="Upload times of the results that have one, in seconds.")
     async def upload_time(self, info: Info) -> Distribution | None:
         return await self.distribution(info, "upload_time")
 
-    @strawberry.field(description="Download times of the results that have one.")
+    @strawberry.field(description="Download times of the results that have one, in seconds.")
     async def download_time(self, info: Info) -> Distribution | None:
         return await self.distribution(info, "download_time")
 
-    @strawberry.field(description="Transcoding times of the results that have one.")
+    @strawberry.field(description="Transcoding times of the results that have one, in seconds.")
     async def transcode_time(self, info: Info) -> Distribution | None:
         return await self.distribution(info, "transcode_time")
 
@@ -82,7 +82,10 @@ class SeriesQuery:
         info: Info,
         bucket: Annotated[Bucket, strawberry.argument(description="How long a point is.")],
         filter: Filter = None,
-        group_by: Annotated[list[Dimension] | None, strawberry.argument(description="What makes a line.")] = None,
+        group_by: Annotated[
+            list[Dimension] | None,
+            strawberry.argument(description="What makes a line; nothing if null, so there is one line of all results."),
+        ] = None,
         time_zone: Annotated[
             str, strawberry.argument(description="Whose calendar buckets follow: a name of the IANA database.")
         ] = "UTC",

@@ -50,7 +50,7 @@ class Standing:
     samples: int = strawberry.field(description="How many results.")
     success_rate: float = strawberry.field(description="The mean success rate, a fraction.")
     round_trip_score: float = strawberry.field(description="0 to 1, as that of an Aggregate.")
-    mean_round_trip_time: float = strawberry.field(description="In seconds.")
+    mean_round_trip_time: float = strawberry.field(description="The mean round trip time, in seconds.")
     rank_change: int | None = strawberry.field(description="How many ranks it has climbed; negative if it has fallen.")
     score_change: float | None = strawberry.field(description="By how much its score has risen.")
     address: strawberry.Private[str]

@@ -154,15 +154,21 @@ def test_every_example_is_one_named_operation_below_a_comment() -> None:
         (operation,) = parse(example).definitions
         assert isinstance(operation, OperationDefinitionNode)
         assert operation.name
-        assert re.match(rf"# [^\n]+\?\n(query|subscription) {operation.name.value}\b", example)
+        kinds = "query|mutation|subscription"
+        assert re.match(rf"# [^\n]+\?\n(# [^\n]+\n)*({kinds}) {operation.name.value}\b", example)
+        assert max(map(len, example.splitlines())) <= 66, "wider than the editor of a small window"
 
 
 def test_every_example_fits_the_schema() -> None:
-    in_comments = [re.sub(r"^# ?", "", example[example.index("# mutation") :], flags=re.M) for example in EXAMPLES[-1:]]
     (on_the_page,) = re.findall(r"<textarea[^>]*>(.*?)</textarea>", LANDING.read_text(encoding="utf-8"), re.DOTALL)
-    for document in [*EXAMPLES, *in_comments, on_the_page]:
+    for document in [*EXAMPLES, on_the_page]:
         assert validate(GRAPHQL_SCHEMA, parse(document)) == [], document
-    assert "Authorization header" in EXAMPLES[-1]
+
+
+def test_what_changes_something_comes_last_and_says_what_it_needs() -> None:
+    mutations = [example for example in EXAMPLES if re.search(r"^mutation", example, re.MULTILINE)]
+    assert mutations == EXAMPLES[-len(mutations) :]
+    assert [example for example in mutations if "Authorization header" not in example] == []
 
 
 def test_the_pages_stay_small() -> None:
