@@ -23,16 +23,18 @@ export async function ask(query, variables = {}) {
   return (await signedFetch(ENDPOINT, { method: 'POST', headers, body: JSON.stringify({ query, variables }) })).json();
 }
 
-/** Why subscriptions cannot be tried here, if they cannot. */
-export async function withoutSubscriptions() {
-  const { data } = await ask('{ __schema { subscriptionType { name } } }');
-  return data.__schema.subscriptionType ? false : 'this gateway has no subscriptions';
+/** Why a subscription cannot be tried here, if it cannot. */
+export async function without(name) {
+  const { data } = await ask('{ __schema { subscriptionType { fields { name } } } }');
+  const isThere = data.__schema.subscriptionType?.fields.some((field) => field.name === name);
+  return isThere ? false : `this gateway has no ${name}`;
 }
 
 /** Records results until `arrived` settles: nothing tells a client that its subscription is on. */
 export async function recordUntil(arrived) {
   let waits = true;
   const settled = arrived.finally(() => (waits = false));
+  settled.catch(() => {}); // it is awaited below
   while (waits) {
     await ask('mutation ($r: [StatInput!]!) { recordStats(results: $r) { errors { message } } }', { r: [RESULT] });
     await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, 100))]);

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
-import { ADDRESS, ENDPOINT, recordUntil, withoutSubscriptions } from './gateway.mjs';
+import { ADDRESS, ENDPOINT, recordUntil, without } from './gateway.mjs';
 
-const skip = await withoutSubscriptions();
+const skip = await without('statRecorded');
 const newClient = () =>
   createClient({ url: ENDPOINT.replace(/^http/, 'ws'), webSocketImpl: WebSocket, retryAttempts: 0 });
 
@@ -22,7 +22,7 @@ test('a recorded result is told, and the subscription ends when it is wanted no 
   await client.dispose();
 });
 
-test('a leaderboard that changes is told', { skip }, async () => {
+test('a leaderboard that changes is told', { skip: await without('leaderboardChanged') }, async () => {
   const client = newClient();
   const query = 'subscription { leaderboardChanged(jobType: TRANSCODING, first: 3) { rank orchestrator { address } } }';
   const events = client.iterate({ query });
