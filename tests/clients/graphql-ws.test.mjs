@@ -22,9 +22,9 @@ test('a recorded result is told, and the subscription ends when it is wanted no 
   await client.dispose();
 });
 
-test('a leaderboard that changes is told', { skip: await without('leaderboardChanged') }, async () => {
+test('a leaderboard is told when what was asked of it has changed', { skip: await without('leaderboardChanged') }, async () => {
   const client = newClient();
-  const query = 'subscription { leaderboardChanged(jobType: TRANSCODING, first: 3) { rank orchestrator { address } } }';
+  const query = 'subscription { leaderboardChanged(jobType: TRANSCODING, first: 3) { rank samples } }';
   const events = client.iterate({ query });
   const { value } = await recordUntil(events.next());
   assert.equal(value.data.leaderboardChanged[0].rank, 1);
