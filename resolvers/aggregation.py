@@ -105,13 +105,18 @@ def having(aggregates: Iterable[Aggregate], bounds: Sequence[Bound]) -> list[Agg
     return [group for group in aggregates if all(_is_within(getattr(group, b.field), b) for b in bounds)]
 
 
-def aggregates_page(
-    aggregates: Iterable[Aggregate], order: Sequence[AggregateOrder], request: PageRequest
-) -> Page[Aggregate]:
-    """A page of groups in an order; groups that are equal in it follow their keys."""
+class GroupOrder(NamedTuple):
+    """An order of groups: those that are equal in all steps follow their keys."""
+
+    steps: Sequence[AggregateOrder]
+    group_by: Sequence[Dimension]
+
+
+def aggregates_page(aggregates: Iterable[Aggregate], order: GroupOrder, request: PageRequest) -> Page[Aggregate]:
+    """A page of groups in an order."""
     ranked = sorted(((aggregate_cursor(aggregate, order), aggregate) for aggregate in aggregates), key=_position)
     if request.cursor is not None:
-        if len(request.cursor) != len(order) + len(GroupKey._fields):
+        if len(request.cursor) != len(order.steps) + len(order.group_by):
             raise _foreign_cursor()
         ranked = _beyond(ranked, request.cursor, backwards=request.backwards)
     if request.backwards:
@@ -119,15 +124,15 @@ def aggregates_page(
     return page_of([aggregate for _, aggregate in ranked], request)
 
 
-def aggregate_cursor(aggregate: Aggregate, order: Sequence[AggregateOrder]) -> list[Any]:
+def aggregate_cursor(aggregate: Aggregate, order: GroupOrder) -> list[Any]:
     """Where a group stands in an order: values that rise along it, then its key."""
-    values = [_rising(getattr(aggregate, step.field), descending=step.descending) for step in order]
-    return [*values, *comparable(aggregate.key)]
+    values = [_rising(getattr(aggregate, step.field), descending=step.descending) for step in order.steps]
+    return [*values, *comparable(aggregate.key, order.group_by)]
 
 
-def comparable(key: GroupKey) -> tuple[str, ...]:
-    """A key in a form that can be ordered."""
-    return tuple(value or "" for value in key)
+def comparable(key: GroupKey, group_by: Sequence[Dimension]) -> tuple[str, ...]:
+    """A key in a form that can be ordered, by the dimension that is grouped by first."""
+    return tuple(getattr(key, dimension) or "" for dimension in group_by)
 
 
 def _is_within(value: float, bound: Bound) -> bool:

@@ -49,7 +49,7 @@ async def failures(db: Runner, wanted: StatFilter, group_by: tuple[Dimension, ..
     for row in await db.fetch(FAILURE_CODES, **parameters):
         codes[key_of(row)].append(row)
     groups = [_group(row, codes[key_of(row)]) for row in await db.fetch(FAILURES, **parameters)]
-    return sorted(groups, key=lambda group: (-group.failures, comparable(group.key)))
+    return sorted(groups, key=lambda group: (-group.failures, comparable(group.key, group_by)))
 
 
 def _group(row: Row, codes: list[Row]) -> FailureGroup:

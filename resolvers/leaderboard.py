@@ -31,7 +31,7 @@ async def aggregates(db: Runner, wanted: StatFilter, group_by: tuple[Dimension, 
     orchestrator; a group of several cells has the mean of their scores, weighted by their samples.
     """
     groups = [aggregate for _, aggregate in await aggregates_over_time(db, wanted, group_by, starts=None)]
-    return sorted(groups, key=lambda group: comparable(group.key))
+    return sorted(groups, key=lambda group: comparable(group.key, group_by))
 
 
 async def aggregates_over_time(

@@ -65,7 +65,7 @@ async def series(
         _check_points(len(edges) - 1, groups, bucket, since, until, zone)
     edges = _without_an_empty_end(edges, until, lines)
     _check_points(len(edges) - 1, len(lines), bucket, since, until, zone)
-    ordered = sorted(lines.items(), key=lambda line: comparable(line[0]))
+    ordered = sorted(lines.items(), key=lambda line: comparable(line[0], group_by))
     return Series([Line(key, _points(edges, found)) for key, found in ordered], wanted, tuple(edges[:-1]))
 
 

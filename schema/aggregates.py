@@ -23,6 +23,8 @@ from schema.inputs import (
 from schema.leaderboard import Aggregate, aggregate_of
 from schema.permissions import READ
 
+ORCHESTRATOR_AND_REGION = [Dimension.ORCHESTRATOR, Dimension.REGION]
+
 
 @strawberry.type
 class AggregatesQuery:
@@ -37,15 +39,14 @@ class AggregatesQuery:
         filter: Filter = None,
         group_by: Annotated[
             list[Dimension] | None,
-            strawberry.argument(
-                description="What makes a group: ORCHESTRATOR and REGION if null; an empty list makes a single group."
-            ),
-        ] = None,
+            strawberry.argument(description="What makes a group; an empty list makes a single group."),
+        ] = ORCHESTRATOR_AND_REGION,
         having: Annotated[AggregateHaving | None, strawberry.argument(description="Which of the groups.")] = None,
         order_by: Annotated[
             list[AggregateOrder] | None,
             strawberry.argument(
-                description="The order; each breaks the ties of those before it, the group's key the last ones."
+                description="The order; each breaks the ties of those before it, and the key, in the order of "
+                "`groupBy`, the last."
             ),
         ] = None,
         first: First = None,
@@ -55,8 +56,8 @@ class AggregatesQuery:
     ) -> Connection[Aggregate]:
         context = context_of(info)
         wanted = result_filter(filter, context.default_window, context.now)
-        grouped = dimensions([Dimension.ORCHESTRATOR, Dimension.REGION] if group_by is None else group_by)
-        order = order_steps(order_by)
+        grouped = dimensions(ORCHESTRATOR_AND_REGION if group_by is None else group_by)
+        order = aggregation.GroupOrder(order_steps(order_by), grouped)
         request = page_request(first, after, last, before)
         groups = aggregation.having(await leaderboard.aggregates(context.db, wanted, grouped), bounds(having))
         page = aggregation.aggregates_page(groups, order, request)

@@ -16,6 +16,8 @@ from schema.permissions import READ
 from schema.scalars import JobType
 from schema.standings import During
 
+ORCHESTRATOR = [Dimension.ORCHESTRATOR]
+
 FirstGroups = Annotated[
     int | None,
     strawberry.argument(description=f"How many: at most {MAX_PAGE}, {DEFAULT_PAGE} when nothing is said."),
@@ -103,13 +105,14 @@ class DiagnosisQuery:
         info: Info,
         filter: Filter = None,
         group_by: Annotated[
-            list[Dimension] | None, strawberry.argument(description="What makes a group: ORCHESTRATOR if null.")
-        ] = None,
+            list[Dimension] | None,
+            strawberry.argument(description="What makes a group; an empty list makes a single group."),
+        ] = ORCHESTRATOR,
         first: FirstGroups = None,
     ) -> list[FailureGroup]:
         context = context_of(info)
         wanted = result_filter(filter, context.default_window, context.now)
-        grouped = dimensions([Dimension.ORCHESTRATOR] if group_by is None else group_by)
+        grouped = dimensions(ORCHESTRATOR if group_by is None else group_by)
         size = page_request(first, None, None, None).size
         question = Question(wanted, grouped)
         groups = await failures.failures(context.db, wanted, grouped)

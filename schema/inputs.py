@@ -147,7 +147,7 @@ def bounds(given: AggregateHaving | None) -> list[Bound]:
 
 def dimensions(given: Sequence[Dimension]) -> tuple[aggregation.Dimension, ...]:
     """The resolvers' form of what is grouped by."""
-    return tuple(cast(aggregation.Dimension, dimension.value) for dimension in given)
+    return tuple(dict.fromkeys(cast(aggregation.Dimension, dimension.value) for dimension in given))
 
 
 def order_steps(given: Sequence[AggregateOrder] | None) -> list[aggregation.AggregateOrder]:

@@ -168,6 +168,9 @@ def aggregate_of(group: aggregation.Aggregate, question: Question) -> Aggregate:
     )
 
 
+REGION = [Dimension.REGION]
+
+
 @strawberry.type(description="A node of the network that jobs are sent to.")
 class Orchestrator(Node):
     address: str = strawberry.field(description="Its address, in lower case.")
@@ -188,12 +191,12 @@ class Orchestrator(Node):
         filter: Annotated[StatFilter | None, strawberry.argument(description="Which of its results.")] = None,
         group_by: Annotated[
             list[Dimension] | None,
-            strawberry.argument(description="What makes a group: REGION if null; an empty list makes a single group."),
-        ] = None,
+            strawberry.argument(description="What makes a group; an empty list makes a single group."),
+        ] = REGION,
     ) -> list[Aggregate]:
         context = context_of(info)
         wanted = result_filter(filter, context.default_window, context.now)
-        grouped = dimensions([Dimension.ORCHESTRATOR, *([Dimension.REGION] if group_by is None else group_by)])
+        grouped = dimensions([Dimension.ORCHESTRATOR, *(REGION if group_by is None else group_by)])
         groups = await context.aggregates.load(AggregatesKey(self.address, wanted, grouped))
         return [aggregate_of(group, Question(wanted, grouped)) for group in groups]
 

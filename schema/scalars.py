@@ -8,7 +8,7 @@ import strawberry
 
 from resolvers.errors import InvalidArgument
 from resolvers.filters import Window
-from resolvers.times import format_duration, parse_duration, parse_time
+from resolvers.times import format_duration, format_time, parse_duration, parse_time
 
 Duration = NewType("Duration", timedelta)
 
@@ -24,7 +24,7 @@ DURATION = strawberry.scalar(
 DATE_TIME = strawberry.scalar(
     name="DateTime",
     description="A point in time in RFC 3339, for instance `2026-11-22T12:00:00.5Z`; answers are in UTC.",
-    serialize=datetime.isoformat,
+    serialize=format_time,
     parse_value=parse_time,
 )
 

@@ -84,8 +84,8 @@ class SeriesQuery:
         filter: Filter = None,
         group_by: Annotated[
             list[Dimension] | None,
-            strawberry.argument(description="What makes a line; nothing if null, so there is one line of all results."),
-        ] = None,
+            strawberry.argument(description="What makes a line; an empty list makes one line of all results."),
+        ] = [],  # noqa: B006  read only, and shown in the schema
         time_zone: Annotated[
             str, strawberry.argument(description="Whose calendar buckets follow: a name of the IANA database.")
         ] = "UTC",

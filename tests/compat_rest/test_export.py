@@ -79,11 +79,11 @@ async def shown(running: Running, **wanted: Any) -> list[dict[str, Any]]:
 def _as_row(node: dict[str, Any]) -> dict[str, Any]:
     plain = {
         "id": node["id"],
-        "recorded_at": node["recordedAt"].replace("+00:00", "Z"),
+        "recorded_at": node["recordedAt"],
         "orchestrator": node["orchestrator"]["address"],
         "region": node["region"]["code"],
         "job_type": node["jobType"].lower(),
-        "reported_at": node["reportedAt"] and node["reportedAt"].replace("+00:00", "Z"),
+        "reported_at": node["reportedAt"],
         "withdrawn": node["withdrawal"] is not None,
         "errors": [
             {"error_code": e["errorCode"], **({"message": e["message"]} if e["message"] else {}), "count": e["count"]}

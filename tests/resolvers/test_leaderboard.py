@@ -16,6 +16,7 @@ from resolvers.aggregation import (
     AggregateOrder,
     Bound,
     Dimension,
+    GroupOrder,
     aggregate_cursor,
     aggregates_page,
     having,
@@ -97,7 +98,7 @@ async def test_groups_are_paged_in_their_order(
 ) -> None:
     await record(found)
     whole = await leaderboard.aggregates(db.read, EVERYTHING, tuple(Dimension))
-    order = [AggregateOrder(field, descending) for field in fields]
+    order = GroupOrder([AggregateOrder(field, descending) for field in fields], tuple(Dimension))
     walked, cursor, more = [], None, True
     while more:
         page = aggregates_page(whole, order, PageRequest(size, cursor, backwards))

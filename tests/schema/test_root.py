@@ -259,7 +259,7 @@ async def test_results_are_recorded_together(running: Running) -> None:
     payload = (await running.ask(query, results=results))["recordStats"]
     assert payload["errors"] == []
     first, second = payload["stats"]
-    assert (first["roundTripTime"], first["reportedAt"]) == (1.5, "2024-09-20T20:38:42+00:00")
+    assert (first["roundTripTime"], first["reportedAt"]) == (1.5, "2024-09-20T20:38:42Z")
     assert second["errors"] == [{"errorCode": "E", "message": None, "count": 2}]
     assert (second["pipeline"], second["region"]) == ("P", {"code": "LAX", "jobType": "AI"})
     assert (await running.ask('{ orchestrator(address: "0xAb") { address } }'))["orchestrator"]["address"] == "0xab"

@@ -34,7 +34,7 @@ async def test_a_series_has_flat_rows_for_a_panel(filled: Running) -> None:
         points = line["points"]
         assert len(points) in (6, 7)
         assert [point["until"] for point in points[:-1]] == [point["at"] for point in points[1:]]
-        assert all(point["at"].endswith(":00:00+00:00") for point in points)
+        assert all(point["at"].endswith(":00:00Z") for point in points)
         assert {point["label"] for point in points} == {line["label"]}
         assert sum(point["samples"] for point in points) == 8
         for point in points:
@@ -123,6 +123,17 @@ async def test_groups_may_have_bounds(filled: Running) -> None:
         groups = (await filled.ask(query, having=having))["aggregates"]
         assert [node["orchestrator"]["address"] for node in groups["nodes"]] == addresses
         assert groups["totalCount"] == len(addresses)
+
+
+@pytest.mark.parametrize("by", [["REGION", "ORCHESTRATOR"], ["ORCHESTRATOR", "REGION"], ["JOB_TYPE", "ORCHESTRATOR"]])
+async def test_groups_follow_the_dimension_that_is_grouped_by_first(filled: Running, by: list[str]) -> None:
+    await filled.post_stat(region="LAX", orchestrator=NODES[0], success_rate=1)
+    query = """query ($by: [Dimension!]) { aggregates(groupBy: $by) { nodes {
+      REGION: region { code } ORCHESTRATOR: orchestrator { address } JOB_TYPE: jobType } } }"""
+    nodes = (await filled.ask(query, by=by))["aggregates"]["nodes"]
+    keys = [[str(node[dimension]) for dimension in by] for node in nodes]
+    assert len(keys) > 2
+    assert keys == sorted(keys, key=lambda key: [part.lower() for part in key])
 
 
 async def test_orchestrators_are_found_by_what_they_were_tested_for(filled: Running) -> None:
