@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -17,11 +18,12 @@ from compat_rest.errors import PLAIN_TEXT, error_response
 from resolvers import leaderboard, listing
 from resolvers.aggregation import Aggregate, Dimension
 from resolvers.catalog import Catalog
-from resolvers.errors import InvalidArgument, PodiumError
+from resolvers.errors import InvalidArgument, PodiumError, Unauthenticated
 from resolvers.filters import StatFilter, Window, from_unix
+from resolvers.identity import Authenticator, Identity, Scope
 from resolvers.recording import Recorder
 from resolvers.results import JobType, as_posted, decode_result
-from resolvers.signing import verify
+from resolvers.signing import WebhookHeaders
 
 READ_HEADERS = {
     "Content-Type": "application/json",
@@ -38,12 +40,13 @@ Read = Callable[[Parameters], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class LeaderboardApi:
-    """Everything that /api needs: where to read, what to record with, and the configured keys and default window."""
+    """Everything that /api needs: where to read, what to record with, who may, and the default window."""
 
     db: Any
     catalog: Catalog
     recorder: Recorder
-    secrets: tuple[str, ...]
+    authenticator: Authenticator
+    reads_are_open: bool
     default_window: timedelta
     report: Callable[..., None]
 
@@ -100,16 +103,25 @@ class LeaderboardApi:
         rows = sorted(await self.catalog.regions(), key=lambda row: (row.job_type == "ai", -row.id))
         return {"regions": [{"id": row.code, "name": row.name, "type": row.job_type} for row in rows]}
 
-    async def post_stats(self, body: bytes, signature: str) -> None:
-        """Store one result; the signature is checked before anything is parsed."""
-        verify(body, signature, self.secrets)
+    async def post_stats(self, body: bytes, headers: Headers) -> None:
+        """Store one result; who sent it is checked before anything is parsed."""
+        await self._poster(body, headers)
         await self.recorder.store([await self.recorder.check(decode_result(body))])
+
+    async def _poster(self, body: bytes, headers: Headers) -> Identity:
+        webhook = WebhookHeaders.of(headers)
+        identity = await self.authenticator.identify(headers.get("authorization", ""), body, webhook)
+        try:
+            self.authenticator.require(identity, Scope.PUBLISH, "post_stats")
+        except Unauthenticated:
+            raise Unauthenticated from None  # in the words of the original
+        return identity
 
     async def _post_endpoint(self, request: Request) -> Response:
         if request.method != "POST":
             return _other_method(request, "POST")
         try:
-            await self.post_stats(await request.body(), request.headers.get("authorization", ""))
+            await self.post_stats(await request.body(), request.headers)
         except PodiumError as error:
             self.report("results_refused", reason=error.code, count=1)
             return error_response(error)

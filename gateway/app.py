@@ -25,7 +25,10 @@ from gateway.middleware import BodyLimit, CancelWhenGone, Observe
 from gateway.settings import VERSION, Settings
 from resolvers.catalog import Catalog
 from resolvers.errors import Overloaded, Unavailable, from_driver
+from resolvers.identity import Authenticator
+from resolvers.jwks import Issuer
 from resolvers.recording import CheckedResult, Recorder, ResultKey, create_partitions, store_results
+from resolvers.tokens import TokenVerifier
 from schema.context import Backend, ServiceFacts
 from schema.http import GraphQLEndpoint
 from schema.operations import Operations
@@ -61,6 +64,8 @@ class Gateway:
             is_full=lambda: Overloaded("too many results are waiting to be stored"),
         )
         self.recorder = Recorder(self.catalog, self.results.submit)
+        self._issuer = Issuer(settings.jwt_jwks_url, self.metrics.report) if settings.jwt_jwks_url else None
+        self.authenticator = _authenticator(settings, self._issuer)
         self._regions_known = asyncio.Event()
         self._watch()
 
@@ -118,6 +123,8 @@ class Gateway:
             for task in loops:
                 task.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+            if self._issuer:
+                await self._issuer.close()
             await self.db.close()
 
     def _loops(self) -> dict[str, Coroutine[None, None, None]]:
@@ -142,7 +149,8 @@ class Gateway:
             db=self.db.read,
             catalog=self.catalog,
             recorder=self.recorder,
-            secrets=self.settings.secrets,
+            authenticator=self.authenticator,
+            reads_are_open=self.settings.legacy_reads_open,
             default_window=self.settings.start_time_window,
             report=self.metrics.report,
         )
@@ -152,14 +160,14 @@ class Gateway:
             version=VERSION,
             default_window=self.settings.start_time_window,
             max_body_bytes=self.settings.max_body_bytes,
-            posting_enabled=bool(self.settings.secrets),
+            posting_enabled=self.authenticator.lets_post,
         )
         backend = Backend(
             db=self.db.read,
             write_db=self.db.write,
             catalog=self.catalog,
             recorder=self.recorder,
-            secrets=self.settings.secrets,
+            authenticator=self.authenticator,
             service=facts,
             report=self.metrics.report,
         )
@@ -183,6 +191,16 @@ def _database(settings: Settings, urls: Urls) -> Database:
     write_options = replace(options, timeout_s=settings.db_timeout.total_seconds())
     write = Pool(urls.write, write_options, from_driver)
     return Database(write=write, read=Pool(urls.read, replace(options, for_questions=True), from_driver))
+
+
+def _authenticator(settings: Settings, issuer: Issuer | None) -> Authenticator:
+    tokens = TokenVerifier(
+        secrets=settings.jwt_secrets,
+        find_keys=issuer.matching if issuer else None,
+        audience=settings.jwt_audience,
+        issuer=settings.jwt_issuer,
+    )
+    return Authenticator(frozenset(settings.anonymous_scopes), settings.secrets, tokens)
 
 
 def _pool_state(pool: Pool) -> dict[str, float]:

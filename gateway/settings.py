@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from resolvers.identity import Scope
+from resolvers.tokens import MIN_SECRET_BYTES
+
 VERSION = version("podium")
 
 # What asyncpg and dbmate both can read: they name the URL, or fail without a word for people, where they cannot.
@@ -46,9 +49,30 @@ def _postgres_url(value: str | None) -> str | None:
     return value
 
 
+def _scopes(value: Any) -> Any:
+    return () if value == "none" else _words(value)
+
+
+def _token_secret(value: str | None) -> str | None:
+    if value is not None and len(value.encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"at least {MIN_SECRET_BYTES} bytes, made for instance by `openssl rand -hex 32`")
+    if value is not None and "-----BEGIN" in value:
+        raise ValueError("a secret, no PEM: publish public keys as a JWKS, and name it in JWT_JWKS_URL")
+    return value
+
+
+def _web_url(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"https?://[^/?#\s]+[^#\s]*", value):
+        raise ValueError("an http or https URL")
+    return value
+
+
 Seconds = Annotated[timedelta, _duration_in("s")]
 Hours = Annotated[timedelta, _duration_in("h")]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Scopes = Annotated[tuple[Scope, ...], NoDecode, BeforeValidator(_scopes)]
+TokenSecret = Annotated[str | None, AfterValidator(_token_secret)]
+WebUrl = Annotated[str | None, AfterValidator(_web_url)]
 PostgresUrl = Annotated[str | None, AfterValidator(_postgres_url)]
 
 
@@ -57,6 +81,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
 
+    anonymous_scopes: Scopes = (Scope.READ,)
     auto_migrate: bool = True
     catalyst_region_url: str | None = None
     cors_origins: Words = ("*",)
@@ -67,6 +92,12 @@ class Settings(BaseSettings):
     forwarded_allow_ips: str = "127.0.0.1"
     host: str = "127.0.0.1"
     introspection: bool | None = None
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    jwt_jwks_url: WebUrl = None
+    jwt_secret: TokenSecret = None
+    jwt_secret_previous: TokenSecret = None
+    legacy_reads_open: bool = True
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "INFO"
     max_body_bytes: int = Field(default=1 << 20, ge=1024)
@@ -85,7 +116,12 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[str, ...]:
         """The keys that posts may be signed with, the present one first; empty when posting is off."""
-        return tuple(key for key in (self.secret, self.secret_previous) if key) if self.secret else ()
+        return _live_keys(self.secret, self.secret_previous)
+
+    @property
+    def jwt_secrets(self) -> tuple[str, ...]:
+        """The keys that tokens may be signed with, the present one first."""
+        return _live_keys(self.jwt_secret, self.jwt_secret_previous)
 
     @property
     def read_timeout_s(self) -> float:
@@ -96,6 +132,10 @@ class Settings(BaseSettings):
     def shows_schema(self) -> bool:
         """Whether clients may ask for the schema and get suggestions."""
         return self.env == "development" if self.introspection is None else self.introspection
+
+
+def _live_keys(present: str | None, previous: str | None) -> tuple[str, ...]:
+    return tuple(key for key in (present, previous) if key) if present else ()
 
 
 def load_settings(**given: Any) -> Settings:

@@ -7,7 +7,9 @@ PodiumError                 code                  status
 ├── AlreadyExists           ALREADY_EXISTS        409
 ├── TooMany                 TOO_MANY              400
 ├── Unauthenticated         UNAUTHENTICATED       403
+├── Forbidden               FORBIDDEN             403
 ├── PostingDisabled         POSTING_DISABLED      403
+├── IdempotencyConflict     IDEMPOTENCY_CONFLICT  409
 ├── PayloadTooLarge         PAYLOAD_TOO_LARGE     413
 ├── Unavailable             UNAVAILABLE           503
 │   ├── NotMigrated         NOT_MIGRATED          503
@@ -78,23 +80,60 @@ class TooMany(PodiumError):
 
 
 class Unauthenticated(PodiumError):
-    """The signature is missing or wrong."""
+    """What the client shows is missing or wrong; `challenge` is what HTTP clients are told of a wrong token."""
 
     code = "UNAUTHENTICATED"
     status = 403
+    challenge: str | None = None
 
-    def __init__(self) -> None:
-        super().__init__("request can not be authenticated", hint="sign the exact body with SECRET: docs/rest.md")
+    def __init__(
+        self,
+        message: str = "request can not be authenticated",
+        *,
+        hint: str = "sign the exact body with SECRET: docs/rest.md",
+    ) -> None:
+        super().__init__(message, hint=hint)
+
+    @classmethod
+    def by_token(cls, why: str) -> "Unauthenticated":
+        """A token is wrong: 401, because with another one the same request may work."""
+        error = cls(why, hint="get a new token: docs/identity.md")
+        error.status = 401
+        error.challenge = 'Bearer error="invalid_token"'
+        return error
+
+
+class Forbidden(PodiumError):
+    """The client is known, and may not do this."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+    def __init__(self, what: str, scope: str, shown: str) -> None:
+        message = f"{what} needs the scope {scope}, which this {shown} does not give"
+        super().__init__(message, hint=f"ask for a token with the scope {scope}: docs/identity.md")
 
 
 class PostingDisabled(PodiumError):
-    """No SECRET is configured, so nobody can post."""
+    """Neither a SECRET nor tokens are configured, so nobody can post."""
 
     code = "POSTING_DISABLED"
     status = 403
 
     def __init__(self) -> None:
-        super().__init__("posting is disabled: this server has no SECRET", hint="set SECRET and start again")
+        hint = "set SECRET, or JWT_SECRET for tokens, and start again"
+        super().__init__("posting is disabled: this server has no SECRET", hint=hint)
+
+
+class IdempotencyConflict(PodiumError):
+    """The idempotency key stands for other results already."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+    status = 409
+
+    def __init__(self, field: str) -> None:
+        message = f"{field}: it was used with other results"
+        super().__init__(message, hint="use a new key for new results", field=field)
 
 
 class PayloadTooLarge(PodiumError):

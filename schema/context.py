@@ -13,8 +13,8 @@ from resolvers import audit, leaderboard, listing
 from resolvers.aggregation import Aggregate, Dimension, Distribution, GroupKey
 from resolvers.catalog import Catalog
 from resolvers.filters import StatFilter, Window
+from resolvers.identity import Authenticator, Identity, Scope
 from resolvers.recording import Recorder
-from resolvers.signing import verify
 from schema.scalars import TimeRange
 
 
@@ -36,7 +36,7 @@ class Backend:
     write_db: Any
     catalog: Catalog
     recorder: Recorder
-    secrets: tuple[str, ...]
+    authenticator: Authenticator
     service: ServiceFacts
     report: Callable[..., None]
 
@@ -66,15 +66,14 @@ class DistributionsKey(NamedTuple):
 
 
 class Context:
-    """One request: its body and Authorization header, and loaders that batch what its fields ask for."""
+    """One request: who asks, and loaders that batch what its fields ask for."""
 
-    def __init__(self, backend: Backend, body: bytes = b"", authorization: str = "") -> None:
+    def __init__(self, backend: Backend, identity: Identity) -> None:
         self.backend = backend
+        self.identity = identity
         self.db = backend.db
         # One present time for the whole request, so that equal questions of its fields are recognised as equal.
         self.now = datetime.now(UTC)
-        self._body = body
-        self._authorization = authorization
         self._loads: set[asyncio.Task[Any] | None] = set()
         self.orchestrators: DataLoader[str, Any] = DataLoader(load_fn=self._noted(self._load_orchestrators))
         self.audit_entries: DataLoader[int, Any] = DataLoader(load_fn=self._noted(self._load_audit_entries))
@@ -85,10 +84,9 @@ class Context:
             load_fn=self._noted(self._load_distributions)
         )
 
-    def require(self, scope: str) -> None:
-        """Raise Unauthenticated unless the client has this scope: everybody may read."""
-        if scope != "read":
-            verify(self._body, self._authorization, self.backend.secrets)
+    def require(self, scope: Scope, field: str) -> None:
+        """Raise Unauthenticated, Forbidden or PostingDisabled unless the client may ask for this field."""
+        self.backend.authenticator.require(self.identity, scope, field)
 
     @property
     def actor(self) -> str:

@@ -19,6 +19,10 @@ def formatted(error: GraphQLError, report: Callable[..., None]) -> dict[str, Any
     if not isinstance(cause, PodiumError):
         report("internal_error", error=cause)
         cause = Internal()
-    extensions = {"code": cause.code, "hint": cause.hint, "field": cause.field}
-    present = {name: value for name, value in extensions.items() if value is not None}
-    return {**shown, "message": cause.message, "extensions": present}
+    return {**shown, "message": cause.message, "extensions": extensions(cause)}
+
+
+def extensions(error: PodiumError) -> dict[str, str]:
+    """What programs read of an error: its code, a hint what to do, and the field that is wrong."""
+    given = {"code": error.code, "hint": error.hint, "field": error.field}
+    return {name: value for name, value in given.items() if value is not None}

@@ -9,9 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from resolvers.errors import RETRY_AFTER_S, PodiumError, Unauthenticated, Unavailable
+from resolvers.identity import Identity
+from resolvers.signing import WebhookHeaders
 from schema import operations
 from schema.context import Backend, Context
-from schema.errors import MAX_ERRORS, formatted
+from schema.errors import MAX_ERRORS, extensions, formatted
 from schema.operations import InvalidRequest, Operations, Refused
 
 JSON = "application/json"
@@ -52,11 +55,21 @@ class GraphQLEndpoint:
             status, headers = (refused.status, refused.headers) if isinstance(refused, _Refused) else (400, {})
             return _json(answer, status, JSON, headers)
         try:
-            return await self._answer(request, asked, body, media_type)
+            identity = await self._identify(request, body)
+            return await self._answer(request, asked, identity, media_type)
         except Refused as refused:
             return self._errors(refused.errors, media_type)
+        except PodiumError as error:
+            return _failure(error, media_type)
 
-    async def _answer(self, request: Request, asked: operations.Request, body: bytes, media_type: str) -> Response:
+    async def _identify(self, request: Request, body: bytes) -> Identity:
+        headers = request.headers
+        authorization = headers.get("authorization", "")
+        return await self._backend.authenticator.identify(authorization, body, WebhookHeaders.of(headers))
+
+    async def _answer(
+        self, request: Request, asked: operations.Request, identity: Identity, media_type: str
+    ) -> Response:
         operation = self._operations.prepare(asked)
         if request.method != "POST" and operation.kind is not OperationType.QUERY:
             refusal = {"errors": [{"message": "Only queries may be sent by GET."}]}
@@ -64,8 +77,8 @@ class GraphQLEndpoint:
         if operation.kind is OperationType.SUBSCRIPTION:
             return self._errors([GraphQLError("Subscriptions need a connection of their own.")], media_type)
         self._operations.check_cost(operation)
-        context = Context(self._backend, body, request.headers.get("authorization", ""))
-        return self._result(await self._operations.execute(operation, context), media_type)
+        result = await self._operations.execute(operation, Context(self._backend, identity))
+        return self._result(result, media_type)
 
     def _result(self, result: ExecutionResult, media_type: str) -> Response:
         answer: dict[str, Any] = {}
@@ -81,6 +94,16 @@ class GraphQLEndpoint:
     def _errors(self, errors: list[GraphQLError], media_type: str) -> Response:
         answer = {"errors": [formatted(error, self._backend.report) for error in errors[:MAX_ERRORS]]}
         return _json(answer, 400 if media_type == GRAPHQL_JSON else 200, media_type)
+
+
+def _failure(error: PodiumError, media_type: str) -> Response:
+    """The answer to a request whose sender is not who they say: nothing of it is executed."""
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, Unavailable) else {}
+    if isinstance(error, Unauthenticated) and error.challenge:
+        headers["WWW-Authenticate"] = error.challenge
+    return _json(
+        {"errors": [{"message": error.message, "extensions": extensions(error)}]}, error.status, media_type, headers
+    )
 
 
 async def _read(request: Request) -> tuple[operations.Request, bytes]:

@@ -9,15 +9,20 @@ from strawberry.extensions.field_extension import AsyncExtensionResolver, FieldE
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
+from resolvers.identity import Scope
 from schema.context import context_of
 
 
-@strawberry.enum(description="What a client may do.")
-class Scope(Enum):
-    READ = strawberry.enum_value("read", description="Ask for everything that is recorded.")
-    PUBLISH = strawberry.enum_value("publish", description="Post results.")
-    WATCH = strawberry.enum_value("watch", description="Play streams as a viewer.")
-    ADMIN = strawberry.enum_value("admin", description="Withdraw results, and name regions.")
+@strawberry.enum(name="Scope", description="What a client may do.")
+class GrantedScope(Enum):
+    """The scopes, each with its description."""
+
+    READ = strawberry.enum_value(Scope.READ, description="Ask for everything that is recorded.")
+    PUBLISH = strawberry.enum_value(Scope.PUBLISH, description="Post results.")
+    WATCH = strawberry.enum_value(Scope.WATCH, description="Play streams as a viewer.")
+    ADMIN = strawberry.enum_value(
+        Scope.ADMIN, description="Withdraw results, and name regions; includes the other scopes."
+    )
 
 
 @strawberry.schema_directive(
@@ -26,7 +31,7 @@ class Scope(Enum):
     description="The scope that a client must have; what is below the field needs no further one.",
 )
 class Required:
-    scope: Scope = strawberry.directive_field(name="scope")
+    scope: GrantedScope = strawberry.directive_field(name="scope")
 
 
 class Requires(FieldExtension):
@@ -37,18 +42,18 @@ class Requires(FieldExtension):
 
     def apply(self, field: StrawberryField) -> None:
         """Show it in the SDL, and to those who read descriptions in an IDE."""
-        field.directives = [*field.directives, Required(scope=self.scope)]
+        field.directives = [*field.directives, Required(scope=GrantedScope(self.scope))]
         if self.scope is not Scope.READ:
-            field.description = f"{field.description} Needs the scope {self.scope.value}."
+            field.description = f"{field.description} Needs the scope {self.scope}."
 
     def resolve(self, next_: SyncExtensionResolver, source: Any, info: Info, **kwargs: Any) -> Any:
         """Check, and go on."""
-        context_of(info).require(str(self.scope.value))
+        context_of(info).require(self.scope, info.field_name)
         return next_(source, info, **kwargs)
 
     async def resolve_async(self, next_: AsyncExtensionResolver, source: Any, info: Info, **kwargs: Any) -> Any:
         """Check, and go on."""
-        context_of(info).require(str(self.scope.value))
+        context_of(info).require(self.scope, info.field_name)
         return await next_(source, info, **kwargs)
 
 

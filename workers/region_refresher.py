@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 
+from resolvers.remote_json import fetch_json
+
 TIMEOUT_S = 5.0
-MAX_BODY_BYTES = 1 << 20
 
 
 async def refresh_regions(
@@ -28,7 +29,7 @@ async def refresh_once(
 ) -> None:
     """One fetch; a failure is reported and changes nothing."""
     try:
-        names = region_names(await _fetch(client, url))
+        names = region_names(await fetch_json(client, url, TIMEOUT_S))
         await register(names)
     except Exception as error:  # a loop outlives every failure
         report("regions_refresh_failed", error=error)
@@ -47,15 +48,3 @@ def region_names(document: Any) -> dict[str, str]:
 
 def _is_region(code: str, name: Any) -> bool:
     return isinstance(name, str) and 1 <= len(code) <= 56 and 1 <= len(name) <= 128 and "\0" not in code + name
-
-
-async def _fetch(client: httpx.AsyncClient, url: str) -> Any:
-    async with asyncio.timeout(TIMEOUT_S):  # httpx bounds each read, a server that trickles needs this as well
-        async with client.stream("GET", url) as response:
-            response.raise_for_status()
-            body = b""
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise ValueError(f"the answer is larger than {MAX_BODY_BYTES} bytes")
-    return httpx.Response(200, content=body).json()

@@ -7,8 +7,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
+from resolvers.remote_json import MAX_BODY_BYTES
 from tests.harness import serving_answers
-from workers.region_refresher import MAX_BODY_BYTES, refresh_once, region_names
+from workers.region_refresher import refresh_once, region_names
 
 
 def test_codes_are_upper_cased_and_only_production_counts() -> None:
