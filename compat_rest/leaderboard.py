@@ -20,6 +20,7 @@ from resolvers.aggregation import Aggregate, Dimension
 from resolvers.catalog import Catalog
 from resolvers.errors import InvalidArgument, PodiumError, Unauthenticated
 from resolvers.filters import StatFilter, Window, from_unix
+from resolvers.idempotency import post_key
 from resolvers.identity import Authenticator, Identity, Scope
 from resolvers.recording import Recorder
 from resolvers.results import JobType, as_posted, decode_result
@@ -30,6 +31,7 @@ READ_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Cache-Control": "public, max-age=30, stale-while-revalidate=15",
 }
+PRIVATE_HEADERS = READ_HEADERS | {"Cache-Control": "private, no-store", "Vary": "Authorization"}
 # Each digit in one way only: a pattern that can split them differently takes quadratic time to refuse a long number.
 UNIX_SECONDS = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 MAX_PARAMETERS = 1000
@@ -61,7 +63,7 @@ class LeaderboardApi:
         }
         return [
             Route("/api/post_stats", AnyMethod(self._post_endpoint)),
-            *(_read_route(path, read) for path, read in reads.items()),
+            *(self._read_route(path, read) for path, read in reads.items()),
             Route("/api/{path:path}", AnyMethod(not_found)),
         ]
 
@@ -105,8 +107,8 @@ class LeaderboardApi:
 
     async def post_stats(self, body: bytes, headers: Headers) -> None:
         """Store one result; who sent it is checked before anything is parsed."""
-        await self._poster(body, headers)
-        await self.recorder.store([await self.recorder.check(decode_result(body))])
+        poster = await self._poster(body, headers)
+        await self.recorder.store([await self.recorder.check(decode_result(body))], post_key(poster))
 
     async def _poster(self, body: bytes, headers: Headers) -> Identity:
         webhook = WebhookHeaders.of(headers)
@@ -126,6 +128,26 @@ class LeaderboardApi:
             self.report("results_refused", reason=error.code, count=1)
             return error_response(error)
         return PlainTextResponse("ok")
+
+    def _read_route(self, path: str, read: Read) -> Route:
+        headers = READ_HEADERS if self.reads_are_open else PRIVATE_HEADERS
+
+        async def endpoint(request: Request) -> Response:
+            if request.method not in ("GET", "HEAD"):
+                return _other_method(request, "GET, HEAD")
+            try:
+                if not self.reads_are_open:
+                    await self._require_read(request)
+                answer = await read(query_parameters(request.scope["query_string"]))
+            except PodiumError as error:
+                return error_response(error, headers)
+            return Response(orjson.dumps(answer), headers=headers)
+
+        return Route(path, AnyMethod(endpoint))
+
+    async def _require_read(self, request: Request) -> None:
+        identity = await self.authenticator.identify(request.headers.get("authorization", ""))
+        self.authenticator.require(identity, Scope.READ, request.url.path.removeprefix("/api/"))
 
     def _filter(self, parameters: Parameters) -> StatFilter:
         window = self._window(parameters)
@@ -167,19 +189,6 @@ def query_parameters(query: bytes) -> dict[str, str]:
         if "\0" in value:
             raise InvalidArgument(f"{name}: a NUL character matches nothing", field=name)
     return {name: value for name, value in parameters.items() if value}
-
-
-def _read_route(path: str, read: Read) -> Route:
-    async def endpoint(request: Request) -> Response:
-        if request.method not in ("GET", "HEAD"):
-            return _other_method(request, "GET, HEAD")
-        try:
-            answer = await read(query_parameters(request.scope["query_string"]))
-        except PodiumError as error:
-            return error_response(error, READ_HEADERS)
-        return Response(orjson.dumps(answer), headers=READ_HEADERS)
-
-    return Route(path, AnyMethod(endpoint))
 
 
 def _other_method(request: Request, allowed: str) -> Response:

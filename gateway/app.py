@@ -25,9 +25,18 @@ from gateway.middleware import BodyLimit, CancelWhenGone, Observe
 from gateway.settings import VERSION, Settings
 from resolvers.catalog import Catalog
 from resolvers.errors import Overloaded, Unavailable, from_driver
+from resolvers.idempotency import forget_keys, record_once
 from resolvers.identity import Authenticator
 from resolvers.jwks import Issuer
-from resolvers.recording import CheckedResult, Recorder, ResultKey, create_partitions, store_results
+from resolvers.recording import (
+    CheckedResult,
+    PostKey,
+    Recorded,
+    Recorder,
+    ResultKey,
+    create_partitions,
+    store_results,
+)
 from resolvers.tokens import TokenVerifier
 from schema.context import Backend, ServiceFacts
 from schema.http import GraphQLEndpoint
@@ -35,6 +44,7 @@ from schema.operations import Operations
 from schema.results import stat_id
 from schema.root import GRAPHQL_SCHEMA, SDL
 from workers.batcher import Batcher
+from workers.key_purger import purge_keys
 from workers.partition_maker import make_partitions
 from workers.region_refresher import refresh_regions
 
@@ -63,7 +73,7 @@ class Gateway:
             is_away=lambda error: isinstance(error, Unavailable),
             is_full=lambda: Overloaded("too many results are waiting to be stored"),
         )
-        self.recorder = Recorder(self.catalog, self.results.submit)
+        self.recorder = Recorder(self.catalog, self.results.submit, self._store_once)
         self._issuer = Issuer(settings.jwt_jwks_url, self.metrics.report) if settings.jwt_jwks_url else None
         self.authenticator = _authenticator(settings, self._issuer)
         self._regions_known = asyncio.Event()
@@ -129,7 +139,10 @@ class Gateway:
 
     def _loops(self) -> dict[str, Coroutine[None, None, None]]:
         report = self.metrics.report
-        loops = {"partitions": make_partitions(partial(create_partitions, self.db), report)}
+        loops = {
+            "partitions": make_partitions(partial(create_partitions, self.db), report),
+            "keys": purge_keys(partial(forget_keys, self.db), report),
+        }
         if url := self.settings.catalyst_region_url:
             interval_s = self.settings.regions_cache_timeout.total_seconds()
             loops["regions"] = refresh_regions(url, self._register_regions, report, interval_s)
@@ -143,6 +156,14 @@ class Gateway:
         stored = await store_results(self.db, self.catalog, checked)
         self.metrics.report("results_stored", count=len(stored))
         return stored
+
+    async def _store_once(self, key: PostKey, checked: list[CheckedResult]) -> Recorded:
+        recorded = await record_once(self.db, self.catalog, key, checked)
+        if recorded.is_replay:
+            self.metrics.report("results_replayed", count=len(recorded.keys))
+        else:
+            self.metrics.report("results_stored", count=len(recorded.keys))
+        return recorded
 
     def _leaderboard_api(self) -> LeaderboardApi:
         return LeaderboardApi(

@@ -34,6 +34,9 @@ class Metrics:
         self._requests_of = cache(lambda route, method, status: self._requests.labels(route, method, str(status)))
         self._latency_of = cache(self._latency.labels)
         self._stored = Counter("podium_results_stored", "Results stored.", registry=self.registry)
+        self._replayed = Counter(
+            "podium_results_replayed", "Results that came again by a key, and were not stored.", registry=self.registry
+        )
         self._refused = Counter("podium_results_refused", "Results refused.", ("reason",), registry=self.registry)
         self._batches = Histogram(
             "podium_results_batch_size",
@@ -61,6 +64,9 @@ class Metrics:
             case "results_stored":
                 self._stored.inc(facts["count"])
                 self._batches.observe(facts["count"])
+                log.debug(event, **facts)
+            case "results_replayed":
+                self._replayed.inc(facts["count"])
                 log.debug(event, **facts)
             case "results_refused":
                 self._refused.labels(facts["reason"]).inc(facts["count"])

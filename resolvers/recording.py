@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 import orjson
 
-from db.pool import Database
+from db.pool import Database, Runner
 from db.statements import STATEMENTS
 from resolvers.catalog import Catalog
 from resolvers.errors import InvalidArgument
@@ -23,6 +23,8 @@ _MADE_HERE = ("id", "recorded_at", "errors", "payload", "orchestrator", "pipelin
 _PLAIN_COLUMNS = tuple(name for name in STORE_RESULTS.parameters if name not in _MADE_HERE)
 _plain_values = attrgetter(*_PLAIN_COLUMNS)
 _AHEAD = timedelta(days=14)
+
+Stored = TypeVar("Stored")
 
 
 class CheckedResult(NamedTuple):
@@ -41,12 +43,32 @@ class ResultKey(NamedTuple):
     id: int
 
 
-class Recorder:
-    """The way of results from both doors into the database; `submit` stores what it is given after a commit."""
+class PostKey(NamedTuple):
+    """What a post is known by: a key, among those of whoever gave it; `field` is where it was given."""
 
-    def __init__(self, catalog: Catalog, submit: Callable[[list[CheckedResult]], Awaitable[list[ResultKey]]]) -> None:
+    owner: str
+    key: str
+    field: str
+
+
+class Recorded(NamedTuple):
+    """What a post stored, now or when it came first."""
+
+    keys: list[ResultKey]
+    is_replay: bool = False
+
+
+Submit = Callable[[list[CheckedResult]], Awaitable[list[ResultKey]]]
+SubmitOnce = Callable[[PostKey, list[CheckedResult]], Awaitable[Recorded]]
+
+
+class Recorder:
+    """The way of results from both doors into the database, together with others, or by a key and only once."""
+
+    def __init__(self, catalog: Catalog, submit: Submit, submit_once: SubmitOnce) -> None:
         self._catalog = catalog
         self._submit = submit
+        self._submit_once = submit_once
 
     async def check(self, result: Result) -> CheckedResult:
         """A result that can be stored; InvalidRegion, or InvalidArgument with the field, when it cannot."""
@@ -54,15 +76,35 @@ class Recorder:
         check_result(result)
         return CheckedResult(result)
 
-    async def store(self, checked: list[CheckedResult]) -> list[ResultKey]:
-        """Store checked results, all or none; returns after the commit. Unavailable while the database is away."""
-        return await self._submit(checked)
+    async def store(self, checked: list[CheckedResult], key: PostKey | None = None) -> Recorded:
+        """Store checked results, all or none, and with a key only once; returns after the commit.
+
+        Unavailable while the database is away, IdempotencyConflict when the key was used with other results.
+        """
+        if key is not None:
+            return await self._submit_once(key, checked)
+        return Recorded(await self._submit(checked))
 
 
 async def store_results(db: Database, catalog: Catalog, checked: Sequence[CheckedResult]) -> list[ResultKey]:
     """Store results in one transaction; those with an id that is there already are left out of the answer."""
+    return await mending(db, catalog, checked, lambda: insert_results(db.write, checked))
+
+
+async def insert_results(runner: Runner, checked: Sequence[CheckedResult]) -> list[ResultKey]:
+    """Store results whose names are known, by a connection or in a transaction of the caller's."""
+    rows = await runner.fetch(STORE_RESULTS, **_columns(checked))
+    return [ResultKey(row.orchestrator, row.recorded_at, row.id) for row in rows]
+
+
+async def mending(
+    db: Database, catalog: Catalog, checked: Sequence[CheckedResult], store: Callable[[], Awaitable[Stored]]
+) -> Stored:
+    """What `store` answers; where names or partitions were missing, they are made, and it is called once more."""
+    results = [item.result for item in checked]
     try:
-        return await _store_once(db, catalog, checked)
+        await catalog.learn(results)
+        return await store()
     except asyncpg.CheckViolationError as error:
         if error.constraint_name == "orchestrators_address_check":  # Postgres has lower case that Python has not
             raise InvalidArgument("orchestrator: it has no lower case", field="orchestrator") from None
@@ -73,9 +115,10 @@ async def store_results(db: Database, catalog: Catalog, checked: Sequence[Checke
     except (asyncpg.NotNullViolationError, asyncpg.ForeignKeyViolationError):
         # A name that was known is there no more: the database was restored.
         catalog.forget()
-        for region, job_type in {(item.result.region, item.result.job_type) for item in checked}:
+        for region, job_type in {(result.region, result.job_type) for result in results}:
             await catalog.require_region(region, job_type)
-    return await _store_once(db, catalog, checked)
+    await catalog.learn(results)
+    return await store()
 
 
 async def create_partitions(db: Database, since: datetime | None = None, until: datetime | None = None) -> int:
@@ -89,12 +132,6 @@ async def _create_partitions_of(db: Database, times: Sequence[datetime]) -> None
     weeks = {time.astimezone(UTC).isocalendar()[:2]: time for time in times}
     for time in weeks.values():
         await create_partitions(db, time, time)
-
-
-async def _store_once(db: Database, catalog: Catalog, checked: Sequence[CheckedResult]) -> list[ResultKey]:
-    await catalog.learn([item.result for item in checked])
-    rows = await db.write.fetch(STORE_RESULTS, **_columns(checked))
-    return [ResultKey(row.orchestrator, row.recorded_at, row.id) for row in rows]
 
 
 def _columns(checked: Sequence[CheckedResult]) -> dict[str, Sequence[Any]]:

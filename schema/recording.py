@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from datetime import datetime
+from enum import Enum
 from typing import Annotated, Any
 
 import strawberry
@@ -9,13 +10,19 @@ from strawberry import Info
 from strawberry.utils.str_converters import to_camel_case
 
 from resolvers import listing
-from resolvers.errors import InvalidArgument, InvalidRegion, PodiumError
+from resolvers.errors import IdempotencyConflict, InvalidArgument, InvalidRegion, PodiumError
+from resolvers.idempotency import MAX_KEY_LENGTH, post_key
 from resolvers.page import to_micros
-from resolvers.recording import MAX_RESULTS
+from resolvers.recording import MAX_RESULTS, CheckedResult, Recorder
 from resolvers.results import Result, result_from
 from schema.context import context_of
 from schema.permissions import PUBLISH
 from schema.results import Stat
+
+_KEY_DESCRIPTION = (
+    f"A key that you make up for these results, at most {MAX_KEY_LENGTH} characters: whoever posts them again with it "
+    "within 24 hours gets the results that are there already. Keys of different clients do not meet."
+)
 
 
 @strawberry.input(description="Why a part of a job failed.")
@@ -57,11 +64,28 @@ def posted_result(given: StatInput) -> Result:
     return result_from(values)
 
 
-@strawberry.type(description="Why a result was refused.")
+@strawberry.enum(description="Why results were refused; these are codes of errors, as in `extensions.code`.")
+class RecordStatsErrorCode(Enum):
+    """The codes that a payload can have."""
+
+    INVALID_ARGUMENT = strawberry.enum_value(
+        InvalidArgument.code, description="A field of a result, or the key, cannot be; `field` names it."
+    )
+    INVALID_REGION = strawberry.enum_value(
+        InvalidRegion.code, description="The region is not known, or not for this kind of job."
+    )
+    IDEMPOTENCY_CONFLICT = strawberry.enum_value(
+        IdempotencyConflict.code, description="The key was used with other results in the last 24 hours."
+    )
+
+
+@strawberry.type(description="Why results were refused.")
 class RecordStatsError:
-    index: int = strawberry.field(description="Which of the results, counted from 0.")
-    field: str | None = strawberry.field(description="Which of its fields.")
-    code: str = strawberry.field(description="A stable code.")
+    index: int | None = strawberry.field(
+        description="Which of the results, counted from 0; null where it is not about a single one."
+    )
+    field: str | None = strawberry.field(description="Which of its fields, or which argument.")
+    code: RecordStatsErrorCode = strawberry.field(description="What kind of mistake it is.")
     message: str = strawberry.field(description="What is wrong, for people.")
 
 
@@ -69,42 +93,56 @@ class RecordStatsError:
 class RecordStatsPayload:
     stats: list[Stat] = strawberry.field(description="The stored results, in the order given.")
     errors: list[RecordStatsError] = strawberry.field(description="Why nothing was stored; empty when all is well.")
+    replayed: bool = strawberry.field(
+        default=False, description="Whether these results were stored before, by the same key, and not again."
+    )
 
 
-def refusal(index: int, error: PodiumError) -> RecordStatsError:
+def refusal(index: int | None, error: PodiumError) -> RecordStatsError:
     """Why the result at this place was refused; fields are named as the graph names them."""
     field = to_camel_case(error.field) if error.field else None
     message = error.message.replace(f"{error.field}: ", f"{field}: ", 1)
-    return RecordStatsError(index=index, field=field, code=error.code, message=message)
+    return RecordStatsError(index=index, field=field, code=RecordStatsErrorCode(error.code), message=message)
 
 
 @strawberry.type
 class RecordingMutation:
     @strawberry.mutation(
         extensions=[PUBLISH],
-        description="Stores results, all or none; answers after the commit. The request carries the HMAC-SHA256 of its "
-        "body with SECRET, in hex, as `Authorization`.",
+        description="Stores results, all or none; answers after the commit. A token gives the scope, or the "
+        "HMAC-SHA256 of the request's body with SECRET, in hex, as `Authorization`, or a webhook's signature.",
     )
     async def record_stats(
         self,
         info: Info,
         results: Annotated[list[StatInput], strawberry.argument(description=f"At most {MAX_RESULTS} results.")],
+        idempotency_key: Annotated[str | None, strawberry.argument(description=_KEY_DESCRIPTION)] = None,
     ) -> RecordStatsPayload:
         context = context_of(info)
         if len(results) > MAX_RESULTS:
             raise InvalidArgument(f"results: at most {MAX_RESULTS} at once, not {len(results)}", field="results")
-        recorder, checked, errors = context.backend.recorder, [], []
-        for index, given in enumerate(results):
-            try:
-                checked.append(await recorder.check(posted_result(given)))
-            except (InvalidArgument, InvalidRegion) as error:
-                errors.append(refusal(index, error))
+        checked, errors = await _checked(context.backend.recorder, results)
         if errors or not checked:
             context.backend.report("results_refused", reason="INVALID_RESULTS", count=len(results))
             return RecordStatsPayload(stats=[], errors=errors)
-        stored = await recorder.store(checked)
-        rows: Any = await listing.results_by_key(context.backend.write_db, stored)
-        return RecordStatsPayload(stats=rows, errors=[])
+        try:
+            key = post_key(context.identity, idempotency_key, ".".join(map(str, info.path.as_list())))
+            recorded = await context.backend.recorder.store(checked, key)
+        except (IdempotencyConflict, InvalidArgument) as error:
+            context.backend.report("results_refused", reason=error.code, count=len(results))
+            return RecordStatsPayload(stats=[], errors=[refusal(None, error)])
+        rows: Any = await listing.results_by_key(context.backend.write_db, recorded.keys)
+        return RecordStatsPayload(stats=rows, errors=[], replayed=recorded.is_replay)
+
+
+async def _checked(recorder: Recorder, results: list[StatInput]) -> tuple[list[CheckedResult], list[RecordStatsError]]:
+    checked, errors = [], []
+    for index, given in enumerate(results):
+        try:
+            checked.append(await recorder.check(posted_result(given)))
+        except (InvalidArgument, InvalidRegion) as error:
+            errors.append(refusal(index, error))
+    return checked, errors
 
 
 def _unix_s(time: datetime | None) -> int:

@@ -11,6 +11,7 @@ from strawberry.schema.config import StrawberryConfig
 from resolvers import listing
 from resolvers.audit import MAX_ENTRY_ID
 from resolvers.errors import InvalidArgument
+from resolvers.identity import Scope
 from resolvers.page import MAX_PAGE
 from resolvers.recording import MAX_RESULTS, ResultKey
 from schema.administration import AdministrationMutation
@@ -21,7 +22,7 @@ from schema.context import Context, context_of
 from schema.diagnosis import DiagnosisQuery
 from schema.leaderboard import Orchestrator, Region
 from schema.node import Node, from_global_id
-from schema.permissions import READ
+from schema.permissions import READ, GrantedScope
 from schema.recording import RecordingMutation
 from schema.results import ResultsQuery, Stat, stat_key
 from schema.scalars import DATE_TIME, DURATION, Duration
@@ -41,8 +42,14 @@ class Limits:
 class Service:
     version: str = strawberry.field(description="The version of podium.")
     default_window: Duration = strawberry.field(description="How far questions look back that name no window.")
-    posting_enabled: bool = strawberry.field(description="Whether results can be posted: a SECRET is configured.")
+    posting_enabled: bool = strawberry.field(description="Whether anybody can post results.")
     limits: Limits = strawberry.field(description="What it accepts.")
+
+
+@strawberry.type(description="Who you are to this server, by the token or signature of your request.")
+class Identity:
+    subject: str | None = strawberry.field(description="Whom the token names; null without one.")
+    scopes: list[GrantedScope] = strawberry.field(description="What you may do.")
 
 
 @strawberry.type(description="Everything that can be asked.")
@@ -75,6 +82,12 @@ class Query(CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQ
             posting_enabled=facts.posting_enabled,
             limits=Limits(max_page=MAX_PAGE, max_results=MAX_RESULTS, max_body_bytes=facts.max_body_bytes),
         )
+
+    @strawberry.field(description="Who you are, and what you may do. Needs no scope.")
+    def identity(self, info: Info) -> Identity:
+        identity = context_of(info).identity
+        scopes = [GrantedScope(scope) for scope in Scope if scope in identity.scopes]
+        return Identity(subject=identity.subject, scopes=scopes)
 
 
 @strawberry.type(description="Everything that can be done.")
