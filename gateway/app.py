@@ -99,7 +99,7 @@ class Gateway:
                     allow_origins=self.settings.cors_origins,
                     allow_methods=["GET", "HEAD", "POST"],
                     allow_headers=["*"],
-                    expose_headers=["X-Request-Id", "Retry-After"],
+                    expose_headers=["X-Request-Id", "Retry-After", "WWW-Authenticate"],
                 ),
                 Middleware(CompressMiddleware),
             ],

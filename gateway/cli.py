@@ -1,4 +1,4 @@
-"""The command line: `podium serve`, `migrate`, `import`, `export` and `schema`."""
+"""The command line: `podium serve`, `migrate`, `import`, `export`, `token` and `schema`."""
 
 import sys
 from collections.abc import Coroutine
@@ -14,6 +14,7 @@ from gateway.export_command import export
 from gateway.import_command import import_app
 from gateway.logs import configure_logs
 from gateway.settings import VERSION, Settings, SettingsError, load_settings
+from gateway.token_command import token
 from resolvers.errors import PodiumError
 
 app = typer.Typer(
@@ -85,6 +86,8 @@ def schema() -> None:
 
 
 app.command(epilog="Example: podium bench --only post_stats", context_settings=PASS_ON)(bench)
+
+app.command(epilog="Example: podium token --scope publish --subject tester-fra --expires 30d")(token)
 
 app.command(epilog="Example: podium export --last 7d --region FRA --output fra.csv")(export)
 

@@ -79,9 +79,8 @@ class Authenticator:
     def _hint(self, scope: Scope) -> str:
         takes = ["a token as `Authorization: Bearer`"] if self.tokens.is_configured else []
         takes += ["a signature of the body"] if self.secrets and scope is Scope.PUBLISH else []
-        return (
-            f"send {' or '.join(takes)}: docs/identity.md" if takes else "set JWT_SECRET for tokens: docs/identity.md"
-        )
+        advice = f"send {' or '.join(takes)}" if takes else "set JWT_SECRET, for tokens"
+        return f"{advice}: docs/identity.md"
 
     def _scopes(self, *given: Scope) -> frozenset[Scope]:
         # Whoever may withdraw what others did may as well do it.

@@ -19,6 +19,7 @@ ALGORITHMS = frozenset(
 MAX_KEYS = 50
 TIMEOUT_S = 3.0
 REFRESH_S = 300.0
+MAX_AGE_S = 600.0
 # Anybody can name keys that do not exist: they must not make this server ask for them again and again.
 RETRY_S = 15.0
 
@@ -26,8 +27,9 @@ RETRY_S = 15.0
 class Issuer:
     """Whoever signs tokens, known by the keys at a URL.
 
-    Keys are fetched when the first token needs them, again in the background when they are old, and at most every
-    `RETRY_S` for an id that is not among them. While the server is away, those that were fetched stay in use.
+    Keys are fetched when the first token needs them, again in the background after `REFRESH_S`, and at most every
+    `RETRY_S` for an id that is not among them. None is used for more than `MAX_AGE_S` after it was withdrawn, unless
+    the server is away: then those that were fetched stay in use.
     """
 
     def __init__(self, url: str, report: Callable[..., None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,20 +38,17 @@ class Issuer:
         self._report = report
         self._clock = clock
         self._keys: list[PyJWK] = []
-        self._tried_at = -inf
+        self._tried_at = self._fetched_at = -inf
         self._is_away = False
         self._fetching: asyncio.Task[None] | None = None
 
     async def matching(self, key_id: str | None, algorithm: str) -> list[PyJWK]:
         """The keys that can have signed with this algorithm; Unavailable when there may be one that is out of reach."""
         found = self._known(key_id, algorithm)
-        if found:
-            self._fetch_after(RETRY_S if self._is_away else REFRESH_S)
-            return found
-        self._fetch_after(RETRY_S)
-        if self._fetching:
+        self._fetch_after(RETRY_S if self._is_away or not found else REFRESH_S)
+        if self._fetching and (not found or self._may_be_withdrawn):
             await asyncio.shield(self._fetching)
-        found = self._known(key_id, algorithm)
+            found = self._known(key_id, algorithm)
         if not found and self._is_away:
             raise Unavailable("the keys that tokens are checked with cannot be fetched")
         return found
@@ -61,6 +60,11 @@ class Issuer:
             with suppress(asyncio.CancelledError):
                 await self._fetching
         await self._client.aclose()
+
+    @property
+    def _may_be_withdrawn(self) -> bool:
+        # After a pause without tokens, the keys are older than any refresh in the background has left them.
+        return not self._is_away and self._clock() - self._fetched_at >= MAX_AGE_S
 
     def _known(self, key_id: str | None, algorithm: str) -> list[PyJWK]:
         fitting = [key for key in self._keys if key.algorithm_name == algorithm]
@@ -74,7 +78,7 @@ class Issuer:
     async def _refresh(self) -> None:
         try:
             self._keys = public_keys(await fetch_json(self._client, self._url, TIMEOUT_S))
-            self._is_away = False
+            self._fetched_at, self._is_away = self._clock(), False
         except Exception as error:  # whatever the other server does, the keys that are known stay in use
             self._is_away = True
             self._report("jwks_fetch_failed", error=error)

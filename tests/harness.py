@@ -5,11 +5,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import jwt
 import orjson
 import uvicorn
+from standardwebhooks import Webhook
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +23,7 @@ from gateway.app import Gateway
 from resolvers.signing import signature
 
 SECRET = "s3cret"
+TOKEN_SECRET = "0123456789abcdef" * 2
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Running:
         headers = {"Authorization": signature(body, SECRET), "Content-Type": "application/json"}
         answer: dict[str, Any] = (await self.client.post("/graphql", content=body, headers=headers)).json()
         return answer
+
+    async def graph(self, query: str, headers: dict[str, str] | None = None, **variables: Any) -> httpx.Response:
+        """The response to a GraphQL request with these headers, unsigned."""
+        question = {"query": query, "variables": variables}
+        return await self.client.post("/graphql", json=question, headers=headers)
 
 
 StartGateway = Callable[..., Awaitable[Running]]
@@ -99,3 +108,16 @@ async def eventually(claim: Callable[[], Any], within_s: float = 5) -> Any:
         assert time.monotonic() < deadline, "it did not happen in time"
         await asyncio.sleep(0.01)
     return found
+
+
+def bearer(secret: str = TOKEN_SECRET, **claims: Any) -> dict[str, str]:
+    """The header of a token with these claims; valid for a minute unless they say otherwise."""
+    expires = datetime.now(UTC) + timedelta(minutes=1)
+    return {"Authorization": f"Bearer {jwt.encode({'exp': expires, **claims}, secret, 'HS256')}"}
+
+
+def webhook(body: bytes, message_id: str, secret: str = SECRET, at: datetime | None = None) -> dict[str, str]:
+    """The headers of a standard webhook's message, signed with the bytes of the secret."""
+    at = at or datetime.now(UTC)
+    signed = Webhook(secret.encode()).sign(message_id, at, body.decode())
+    return {"webhook-id": message_id, "webhook-timestamp": str(int(at.timestamp())), "webhook-signature": signed}

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
+from uuid import uuid4
 
 import httpx
 import orjson
@@ -23,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resolvers.errors import InvalidArgument, InvalidRegion
-from resolvers.recording import CheckedResult, Recorder
+from resolvers.recording import CheckedResult, PostKey, Recorder
 from resolvers.results import Result, decode_result, result_from
 from resolvers.signing import signature
 from schema.root import GRAPHQL_SCHEMA
@@ -62,6 +63,7 @@ PARAMETERS = (
     *("last", "limit", "columns", "min_success_rate", "max_round_trip_time", "error_code", "format", "withdrawn"),
 )
 HEADERS = (
+    *("webhook-id", "webhook-timestamp", "webhook-signature"),
     *("Accept", "Accept-Encoding", "Authorization", "Content-Type", "Content-Encoding", "Cookie", "Expect", "Host"),
     *("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "Origin", "Range", "Referer", "TE", "Upgrade"),
     *("Access-Control-Request-Headers", "Access-Control-Request-Method", "X-Forwarded-For", "X-Request-Id"),
@@ -397,4 +399,5 @@ async def test_a_result_is_refused_or_can_be_stored(running: Running, bodies: li
     reads = [partial(decode_result, body) for body in bodies] + [partial(result_from, given) for given in fields]
     placed = [item for read in reads for item in await accepted(recorder, read)]
     if placed:
-        assert len(await recorder.store(placed)) == len(placed)
+        for key in (None, PostKey("garbage", str(uuid4()), "key")):
+            assert len((await recorder.store(placed, key)).keys) == len(placed)
