@@ -17,9 +17,11 @@ from starlette.types import Receive, Scope, Send
 
 from compat_rest.endpoint import AnyMethod
 from compat_rest.leaderboard import MAX_PARAMETERS, UNIX_SECONDS
-from resolvers.errors import RETRY_AFTER_S, InvalidArgument, PodiumError, Unavailable
+from resolvers.errors import RETRY_AFTER_S, InvalidArgument, PodiumError, Unauthenticated, Unavailable
 from resolvers.export import COLUMNS, Chunk, ExportRequest, Format, export_results
 from resolvers.filters import StatFilter, Window, from_unix
+from resolvers.identity import Authenticator
+from resolvers.identity import Scope as Permission
 from resolvers.results import JobType
 from resolvers.times import parse_duration, parse_time
 
@@ -37,9 +39,10 @@ Pairs = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class ExportApi:
-    """What an export needs: where to read, and what makes the id of a result."""
+    """What an export needs: where to read, who may, and what makes the id of a result."""
 
     db: Any
+    authenticator: Authenticator
     identify: Callable[[Any], str]
     report: Callable[..., None]
 
@@ -53,6 +56,8 @@ class ExportApi:
             refusal = {"error": f"{request.method} is not allowed here"}
             return Response(orjson.dumps(refusal), 405, {"Allow": "GET, HEAD"}, "application/json")
         try:
+            identity = await self.authenticator.identify(request.headers.get("authorization", ""))
+            self.authenticator.require(identity, Permission.READ, "export")
             wanted = export_request(query_pairs(request.scope["query_string"]), request.headers.get("accept", ""))
             if request.method == "HEAD":
                 return Response(headers=_headers(wanted))
@@ -209,7 +214,9 @@ def _headers(wanted: ExportRequest) -> dict[str, str]:
 
 
 def _error_response(error: PodiumError) -> Response:
-    again = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, Unavailable) else {}
+    extra = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, Unavailable) else {}
+    if isinstance(error, Unauthenticated) and error.challenge:
+        extra["WWW-Authenticate"] = error.challenge
     known = {"error": error.message, "code": error.code, "field": error.field, "hint": error.hint}
     body = orjson.dumps({name: value for name, value in known.items() if value is not None})
-    return Response(body, error.status, {"Cache-Control": "no-store", **again}, "application/json")
+    return Response(body, error.status, {"Cache-Control": "no-store", **extra}, "application/json")

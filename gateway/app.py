@@ -84,7 +84,7 @@ class Gateway:
         application = Starlette(
             routes=[
                 *self._leaderboard_api().routes(),  # first, because routes are tried in order and these are the busiest
-                *ExportApi(self.db.read, stat_id, self.metrics.report).routes(),
+                *ExportApi(self.db.read, self.authenticator, stat_id, self.metrics.report).routes(),
                 *pages.routes(),
                 *health_routes(self.metrics, self.database_answers, lambda: self.draining),
                 Route("/graphql", self._graphql_endpoint()),

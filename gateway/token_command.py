@@ -9,6 +9,7 @@ import typer
 
 from gateway.settings import Settings, SettingsError, load_settings
 from resolvers.identity import Scope
+from resolvers.times import parse_duration
 from resolvers.tokens import SECRET_ALGORITHM
 
 
@@ -27,8 +28,6 @@ def token(
 
 def signed_token(settings: Settings, *, scopes: list[Scope], subject: str | None, expires: str) -> str:
     """A token that this server takes; ValueError where it has no JWT_SECRET or a value cannot be."""
-    from schema.scalars import parse_duration
-
     if not settings.jwt_secret:
         raise ValueError("JWT_SECRET is not set: `openssl rand -hex 32` makes one, which the server needs as well")
     now = datetime.now(UTC)

@@ -91,7 +91,7 @@ class Context:
     @property
     def actor(self) -> str:
         """Who asks, for the audit log."""
-        return "SECRET"
+        return self.identity.subject or "anonymous"
 
     def cancel_loads(self) -> None:
         """End what is being loaded: each load has a task of its own, which outlives those that wait for it."""

@@ -162,6 +162,16 @@ async def test_reads_can_be_closed(start_gateway: StartGateway, path: str) -> No
     assert (await post(closed, bearer(scope="publish"))).text == "ok"
 
 
+async def test_an_export_needs_the_scope_that_the_graph_needs(start_gateway: StartGateway) -> None:
+    closed = await start_gateway(anonymous_scopes="none", jwt_secret=TOKEN_SECRET)
+    refused = await closed.client.get("/export/stats")
+    assert (refused.status_code, refused.json()["code"]) == (403, "UNAUTHENTICATED")
+    assert refused.json()["error"].startswith("export needs the scope read")
+    wrong = await closed.client.get("/export/stats", headers=bearer(exp=1))
+    assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
+    assert (await closed.client.get("/export/stats", headers=bearer(scope="read"))).status_code == 200
+
+
 async def test_reads_stay_open_unless_configured(start_gateway: StartGateway) -> None:
     private_graph = await start_gateway(anonymous_scopes="none")
     assert (await private_graph.client.get("/api/regions", headers={"Authorization": "Bearer x"})).status_code == 200

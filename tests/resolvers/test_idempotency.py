@@ -71,10 +71,12 @@ async def test_other_results_with_the_key_are_a_conflict(
     assert await connection.fetchval(COUNT) == 2
 
 
-async def test_keys_of_others_do_not_meet(gateways: list[Running], connection: asyncpg.Connection) -> None:
+async def test_keys_of_others_do_not_meet(
+    gateways: list[Running], start_gateway: StartGateway, connection: asyncpg.Connection
+) -> None:
     for sub in ("me", "you"):
         assert not (await record(gateways[0], "k", sub=sub))["replayed"]
-    signed = await gateways[0].ask(RECORD, results=RESULTS[:1], key="k")
+    signed = await (await start_gateway()).ask(RECORD, results=RESULTS[:1], key="k")
     assert (signed["recordStats"]["replayed"], signed["recordStats"]["errors"]) == (False, [])
     assert await connection.fetchval(COUNT) == 5
 

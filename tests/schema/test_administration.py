@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 import pytest
 
-from tests.harness import Database, Running, StartGateway
+from tests.harness import TOKEN_SECRET, Database, Running, StartGateway
 
 NODE, OTHER = "0xaa", "0xbb"
 AI = {"pipeline": "Text to image", "model": "m"}
@@ -40,6 +40,12 @@ async def as_admin(running: Running, query: str, **variables: Any) -> Any:
     """The answer of the only field of an administrator's request."""
     (answer,) = (await running.ask(query, **variables)).values()
     return answer
+
+
+@pytest.fixture
+async def running(start_gateway: StartGateway) -> Running:
+    """A gateway that takes an administrator's token."""
+    return await start_gateway(jwt_secret=TOKEN_SECRET)
 
 
 @pytest.fixture
@@ -243,7 +249,7 @@ async def test_a_restoration_is_no_withdrawal(recorded: Running) -> None:
 async def test_two_administrators_withdraw_the_same_at_once_and_each_result_counts_once(
     recorded: Running, start_gateway: StartGateway
 ) -> None:
-    gateways = [recorded, await start_gateway()]
+    gateways = [recorded, await start_gateway(jwt_secret=TOKEN_SECRET)]
     ids = await ids_of(recorded)
     wanted = {"region": {"in": ["FRA"]}, "during": LAST_DAY}
     works = [as_admin(gateway, WITHDRAW, ids=ids[::step]) for gateway in gateways for step in (1, -1)]

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from graphql import OperationDefinitionNode, parse
 
-from tests.harness import Running
+from tests.harness import TOKEN_SECRET, Running, StartGateway
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -57,8 +57,9 @@ EXAMPLES = _examples_of("README.md") | _examples_of("docs/graphql.md")
 
 
 @pytest.fixture
-async def recorded(running: Running) -> Running:
+async def recorded(start_gateway: StartGateway) -> Running:
     """A gateway with one result of each kind that the examples look for, and one that is withdrawn."""
+    running = await start_gateway(jwt_secret=TOKEN_SECRET)
     ai = {"pipeline": "Text to image", "model": "stabilityai/sd-turbo"}
     failure = {"success_rate": 0, "errors": [{"error_code": "Timeout", "count": 1}]}
     for fields in (

@@ -108,6 +108,15 @@ async def test_a_token_records_results(start_gateway: StartGateway) -> None:
     assert (payload["errors"], len(payload["stats"]), payload["replayed"]) == ([], 1, False)
 
 
+@pytest.mark.parametrize(("claims", "actor"), [({"sub": "me"}, "me"), ({}, "anonymous")])
+async def test_the_audit_log_names_the_subject(start_gateway: StartGateway, claims: dict[str, str], actor: str) -> None:
+    running = await start_gateway(jwt_secret=TOKEN_SECRET)
+    register = 'mutation { registerRegion(code: "OSL", name: "Oslo", jobType: AI) { errors { code } } }'
+    assert "errors" not in (await running.graph(register, bearer(scope="admin", **claims))).json()
+    log = (await running.graph("{ auditLog { nodes { actor } } }")).json()
+    assert log["data"]["auditLog"]["nodes"] == [{"actor": actor}]
+
+
 async def test_a_message_records_once_what_each_of_its_fields_says(
     running: Running, connection: asyncpg.Connection
 ) -> None:
