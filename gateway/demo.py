@@ -5,8 +5,9 @@ from random import Random
 from typing import NamedTuple
 
 from db.pool import Database
+from resolvers.administration import Deed, withdraw_matching
 from resolvers.catalog import Catalog
-from resolvers.filters import StatFilter
+from resolvers.filters import StatFilter, Window
 from resolvers.listing import count_results
 from resolvers.recording import CheckedResult, store_results
 from resolvers.results import JobError, Result
@@ -58,7 +59,16 @@ async def fill_with_demo(db: Database, catalog: Catalog) -> int:
         if result:
             checked.append(CheckedResult(result, recorded_at=now - timedelta(seconds=age_s)))
     checked.sort(key=lambda item: item.recorded_at or now)
-    return len(await store_results(db, catalog, checked))
+    stored = await store_results(db, catalog, checked)
+    # Of a day that no example of the documentation shows figures of.
+    long_ago = Window(since=now - timedelta(days=6), until=now - timedelta(days=5))
+    wrong = StatFilter(window=long_ago, regions=("NYC",), orchestrators=(_address(4),))
+    await withdraw_matching(db.write, wrong, Deed("demo", "The tester in New York had a wrong clock."))
+    return len(stored)
+
+
+def _address(number: int) -> str:
+    return f"0x{number + 1:040x}"
 
 
 def _lucky(now: datetime) -> CheckedResult:
@@ -91,7 +101,7 @@ def _transcoding(random: Random, number: int, region: str, round_trip_s: float) 
     received = random.randrange(RENDITIONS) if BROKEN in errors else 0 if errors else RENDITIONS
     return Result(
         region=region,
-        orchestrator=f"0x{number + 1:040x}",
+        orchestrator=_address(number),
         success_rate=received / RENDITIONS,
         round_trip_time=round_trip_s if received else 0.0,
         errors=errors,
@@ -113,7 +123,7 @@ def _ai(random: Random, number: int, region: str, round_trip_s: float) -> Result
     is_warm = random.random() < 0.8
     return Result(
         region=region,
-        orchestrator=f"0x{number + 1:040x}",
+        orchestrator=_address(number),
         success_rate=0.0 if errors else 1.0,
         round_trip_time=0.0 if errors else round_trip_s * (4 if is_warm else 9),
         errors=errors,
