@@ -211,7 +211,7 @@ async def test_the_first_start_makes_a_database_and_answers(start: Start, tmp_pa
 
 async def test_a_demo_shows_data_at_the_first_request(start: Start, data_dir: Path) -> None:
     podium = await (await start("serve", "--demo", "--port", "0", directory=data_dir)).ready()
-    assert len((await podium.client.get("/api/aggregated_stats")).json()) == 6
+    assert len((await podium.client.get("/api/aggregated_stats")).json()) == 7
 
 
 async def test_sigterm_turns_readiness_off_and_finishes_what_is_in_flight(start: Start, data_dir: Path) -> None:
