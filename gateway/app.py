@@ -11,11 +11,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-from starlette_compress import CompressMiddleware, add_compress_type
+from starlette.routing import Route, WebSocketRoute
+from starlette_compress import CompressMiddleware, add_compress_type, remove_compress_type
 
 from compat_rest.export import MEDIA_TYPES, ExportApi
 from compat_rest.leaderboard import LeaderboardApi
+from db.listening import ListeningLine
 from db.pool import Database, Pool, PoolOptions
 from db.statements import STATEMENTS
 from gateway import pages
@@ -23,6 +24,8 @@ from gateway.health import health_routes
 from gateway.metrics import Metrics
 from gateway.middleware import BodyLimit, CancelWhenGone, Observe
 from gateway.settings import VERSION, Settings
+from resolvers.announcements import CHANNELS
+from resolvers.broadcast import Broadcast
 from resolvers.catalog import Catalog
 from resolvers.errors import Overloaded, Unavailable, from_driver
 from resolvers.idempotency import forget_keys, record_once
@@ -39,16 +42,22 @@ from resolvers.recording import (
 )
 from resolvers.tokens import TokenVerifier
 from schema.context import Backend, ServiceFacts
+from schema.feeds import Feeds
 from schema.http import GraphQLEndpoint
 from schema.operations import Operations
 from schema.results import stat_id
 from schema.root import GRAPHQL_SCHEMA, SDL
+from schema.sse import EVENT_STREAM, EventStreams
+from schema.websocket import WebSocketEndpoint
 from workers.batcher import Batcher
 from workers.key_purger import purge_keys
+from workers.listener import listen
 from workers.partition_maker import make_partitions
 from workers.region_refresher import refresh_regions
 
 FIRST_REGIONS_TIMEOUT_S = 1.0
+
+remove_compress_type(EVENT_STREAM)  # each subscriber would have a compressor of its own, for the same events
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,11 @@ class Gateway:
         self.recorder = Recorder(self.catalog, self.results.submit, self._store_once)
         self._issuer = Issuer(settings.jwt_jwks_url, self.metrics.report) if settings.jwt_jwks_url else None
         self.authenticator = _authenticator(settings, self._issuer)
+        connect = partial(ListeningLine.open, settings.postgres_direct or urls.write, CHANNELS)
+        report = self.metrics.report
+        self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
+        self.feeds = Feeds(Operations(GRAPHQL_SCHEMA, introspection=settings.shows_schema), self._backend())
+        self.event_streams = EventStreams()
         self._regions_known = asyncio.Event()
         self._watch()
 
@@ -87,7 +101,7 @@ class Gateway:
                 *ExportApi(self.db.read, self.authenticator, stat_id, self.metrics.report).routes(),
                 *pages.routes(),
                 *health_routes(self.metrics, self.database_answers, lambda: self.draining),
-                Route("/graphql", self._graphql_endpoint()),
+                *self._graphql_routes(),
                 *([Route("/schema.graphql", _sdl)] if self.settings.shows_schema else []),
             ],
             middleware=[
@@ -96,7 +110,7 @@ class Gateway:
                 Middleware(BodyLimit, max_bytes=self.settings.max_body_bytes),
                 Middleware(
                     CORSMiddleware,
-                    allow_origins=self.settings.cors_origins,
+                    allow_origins=self.settings.http_origins,
                     allow_methods=["GET", "HEAD", "POST"],
                     allow_headers=["*"],
                     expose_headers=["X-Request-Id", "Retry-After", "WWW-Authenticate"],
@@ -128,6 +142,7 @@ class Gateway:
                 await asyncio.wait([asyncio.create_task(self._regions_known.wait())], timeout=FIRST_REGIONS_TIMEOUT_S)
             yield
         finally:
+            await self.broadcast.close()
             self.results.stop()
             await writer
             for task in loops:
@@ -176,24 +191,28 @@ class Gateway:
             report=self.metrics.report,
         )
 
-    def _graphql_endpoint(self) -> GraphQLEndpoint:
+    def _graphql_routes(self) -> list[Route | WebSocketRoute]:
+        http = GraphQLEndpoint(self.feeds, self.event_streams, page=pages.graphiql)
+        socket = WebSocketEndpoint(self.feeds, self.settings.socket_origins)
+        return [Route("/graphql", http), WebSocketRoute("/graphql", socket)]
+
+    def _backend(self) -> Backend:
         facts = ServiceFacts(
             version=VERSION,
             default_window=self.settings.start_time_window,
             max_body_bytes=self.settings.max_body_bytes,
             posting_enabled=self.authenticator.lets_post,
         )
-        backend = Backend(
+        return Backend(
             db=self.db.read,
             write_db=self.db.write,
             catalog=self.catalog,
             recorder=self.recorder,
+            broadcast=self.broadcast,
             authenticator=self.authenticator,
             service=facts,
             report=self.metrics.report,
         )
-        operations = Operations(GRAPHQL_SCHEMA, introspection=self.settings.shows_schema)
-        return GraphQLEndpoint(operations, backend, page=pages.graphiql)
 
     def _watch(self) -> None:
         watch = self.metrics.watch
@@ -201,6 +220,8 @@ class Gateway:
         for name, pool in pools.items():
             watch(f"podium_{name}_pool_connections", f"Connections of the {name} pool.", partial(_pool_state, pool))
         watch("podium_results_waiting", "Results waiting to be stored.", lambda: self.results.waiting)
+        watch("podium_subscribers", "Subscriptions that are told of events.", lambda: self.feeds.ready)
+        watch("podium_feeds", "Different subscriptions among them.", lambda: self.feeds.number)
 
 
 def _database(settings: Settings, urls: Urls) -> Database:

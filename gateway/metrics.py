@@ -44,15 +44,25 @@ class Metrics:
             buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
             registry=self.registry,
         )
+        self._delivered = Counter(
+            "podium_subscription_messages", "Answers delivered to subscribers.", registry=self.registry
+        )
+        self._slow = Counter(
+            "podium_slow_consumers_ended", "Subscriptions ended because they were not read.", registry=self.registry
+        )
+        self._lines_lost = Counter(
+            "podium_listener_lines_lost", "Connections for notifications that were lost.", registry=self.registry
+        )
         self._errors = Counter("podium_internal_errors", "Mistakes of podium's own.", registry=self.registry)
         self._loop_failures = Counter(
             "podium_loop_failures", "Rounds of a background loop that failed.", ("loop",), registry=self.registry
         )
 
-    def request(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count an answered request."""
+    def request(self, route: str, method: str, status: int, seconds: float | None) -> None:
+        """Count an answered request; a stream takes as long as its client likes."""
         self._requests_of(route, method, status).inc()
-        self._latency_of(route).observe(seconds)
+        if seconds is not None:
+            self._latency_of(route).observe(seconds)
 
     def watch(self, name: str, documentation: str, read: Callable[[], dict[str, float] | float]) -> None:
         """Show a gauge that is read whenever metrics are asked for; a dict has values by `state`."""
@@ -71,6 +81,14 @@ class Metrics:
             case "results_refused":
                 self._refused.labels(facts["reason"]).inc(facts["count"])
                 log.debug(event, **facts)
+            case "events_delivered":
+                self._delivered.inc(facts["count"])
+            case "slow_consumer_ended":
+                self._slow.inc()
+                log.info(event, **facts)
+            case "listener_lost":
+                self._lines_lost.inc()
+                log.warning(event, **facts)
             case "export_broken":
                 log.warning(event, **facts)
             case "internal_error":

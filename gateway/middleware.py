@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.logs import REQUEST_ID
 from gateway.metrics import Metrics
 from resolvers.errors import Internal, PayloadTooLarge
+from schema.sse import STREAM_MARK
 
 GONE = 499  # what proxies count when nobody waits for an answer any more
 DISCARD_BYTES = 64 << 20
@@ -61,16 +62,16 @@ class Observe:
             self.metrics.report("internal_error", error=error)
             if not status:
                 await _send_error(send_observed, Internal())
-        self._count(scope, status or GONE, perf_counter() - started)
+        self._count(scope, status or GONE, None if scope.get(STREAM_MARK) else perf_counter() - started)
 
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+    def _count(self, scope: Scope, status: int, seconds: float | None) -> None:
         route = getattr(scope.get("route"), "path", "") or "other"
         self.metrics.request(route, _method(scope), status, seconds)
         level = "error" if status == 500 else "warning" if status > 500 else "info" if status >= 400 else "debug"
-        if status >= 400 or seconds > 1 or self.log_all:
+        if status >= 400 or (seconds or 0) > 1 or self.log_all:
             client = scope.get("client") or ("",)
             facts = {"method": scope["method"], "path": scope["path"][:200], "status": status, "client": client[0]}
-            getattr(log, level)("request", **facts, duration_ms=round(seconds * 1000, 2))
+            getattr(log, level)("request", **facts, duration_ms=round((seconds or 0) * 1000, 2))
 
 
 class CancelWhenGone:

@@ -1,11 +1,14 @@
-"""HTTP/1.1 as uvicorn speaks it, with a bound on headers, and with an answer's head and body in one write."""
+"""HTTP/1.1 and WebSockets as uvicorn speaks them, with bounds, and with many small things in one write."""
 
 from asyncio import Transport, get_running_loop
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 MAX_HEAD_BYTES = 64 << 10
+CLOSE_TIMEOUT_S = 5.0  # for a client to read what it was sent, before its connection is cut
 
 
 class Http(HttpToolsProtocol):
@@ -16,6 +19,11 @@ class Http(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """A client has connected."""
         super().connection_made(cast(Transport, JoinedWrites(transport)))
+
+    def on_message_begin(self) -> None:
+        """A request: applications that know the extension `podium.abort` can cut its connection."""
+        super().on_message_begin()
+        self.scope["extensions"] = {"podium.abort": cast(Any, self.transport.abort)}
 
     def data_received(self, data: bytes) -> None:
         """Count what neither ends a request nor is a part of its body."""
@@ -42,7 +50,7 @@ class JoinedWrites:
     """
 
     def __init__(self, transport: Any) -> None:
-        self._transport = transport
+        self.transport = self._transport = transport
         self._call_soon = get_running_loop().call_soon
         self._head = b""
 
@@ -69,3 +77,67 @@ class JoinedWrites:
         if self._head:
             self._transport.write(self._head)
             self._head = b""
+
+
+class WebSocket(WebSocketsSansIOProtocol):
+    """Takes whole frames, any number of them at once, from applications that know the extension `podium.frames`.
+
+    ASGI has a message for each, and a coroutine at each layer for each message: for a thousand subscribers, that is
+    what delivering would mostly cost.
+    """
+
+    on_writable: Callable[[], None] = staticmethod(lambda: None)
+
+    def connection_made(self, transport: Any) -> None:
+        """A client has connected."""
+        super().connection_made(transport.transport if isinstance(transport, JoinedWrites) else transport)
+
+    def handle_connect(self, event: Any) -> None:
+        """The handshake."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            self.scope["extensions"]["podium.frames"] = cast(Any, self)
+
+    @property
+    def can_write(self) -> bool:
+        """Whether the client has read enough of what was sent."""
+        return self.writable.is_set() and not self._is_closing
+
+    def frame_head(self, length: int) -> bytes:
+        """The head of a text frame of this length."""
+        if length < 126:
+            return bytes((0x81, length))
+        if length < 1 << 16:
+            return b"\x81\x7e" + length.to_bytes(2, "big")
+        return b"\x81\x7f" + length.to_bytes(8, "big")
+
+    def write_frames(self, frames: bytes) -> None:
+        """Send whole frames."""
+        if not self._is_closing:
+            self.transport.write(frames)
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        self.on_writable()
+
+    def shutdown(self) -> None:
+        """The server stops."""
+        super().shutdown()
+        self._cut_later()
+
+    def keepalive_timeout(self) -> None:
+        """The client did not answer a ping."""
+        super().keepalive_timeout()
+        self._cut_later()
+
+    def abort(self) -> None:
+        """Cut the connection, whatever the client has not read yet."""
+        self.transport.abort()
+
+    @property
+    def _is_closing(self) -> bool:
+        return self.close_sent or self.disconnected or self.transport.is_closing()
+
+    def _cut_later(self) -> None:
+        self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)

@@ -16,7 +16,7 @@ from db.embedded import EmbeddedPostgres, attach
 from db.migrate import migrate
 from gateway.app import Gateway, Urls
 from gateway.demo import fill_with_demo
-from gateway.protocol import Http
+from gateway.protocol import Http, WebSocket
 from gateway.settings import Settings
 from resolvers.errors import NotMigrated, Unavailable
 
@@ -43,7 +43,9 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
             gateway.application(),
             loop="uvloop",
             http=Http,
-            ws="websockets-sansio",
+            ws=WebSocket,
+            ws_max_size=settings.max_body_bytes,
+            ws_per_message_deflate=False,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -80,6 +82,10 @@ class _Server(uvicorn.Server):
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
             _print_welcome(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._gateway.event_streams.stop()  # uvicorn would wait for their ends
+        await super().shutdown(sockets=sockets)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

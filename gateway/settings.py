@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     anonymous_scopes: Scopes = (Scope.READ,)
     auto_migrate: bool = True
     catalyst_region_url: str | None = None
-    cors_origins: Words = ("*",)
+    cors_origins: Words | None = None
     db_pool_size: int = Field(default=10, ge=1, le=1000)
     db_timeout: Seconds = timedelta(seconds=20)
     drain_delay: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=0.5)
@@ -122,6 +122,16 @@ class Settings(BaseSettings):
     def jwt_secrets(self) -> tuple[str, ...]:
         """The keys that tokens may be signed with, the present one first."""
         return _live_keys(self.jwt_secret, self.jwt_secret_previous)
+
+    @property
+    def http_origins(self) -> tuple[str, ...]:
+        """The origins whose pages may read answers: all, unless some are named."""
+        return ("*",) if self.cors_origins is None else self.cors_origins
+
+    @property
+    def socket_origins(self) -> tuple[str, ...]:
+        """The origins whose pages may open WebSockets, beside this server's own: only those that are named."""
+        return self.cors_origins or ()
 
     @property
     def read_timeout_s(self) -> float:

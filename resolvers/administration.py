@@ -21,6 +21,7 @@ LOCK_WITHDRAWALS = STATEMENTS["leaderboard.lock_withdrawals"]
 WITHDRAW_MATCHING = STATEMENTS["leaderboard.withdraw_matching"]
 WITHDRAW_BY_KEY = STATEMENTS["leaderboard.withdraw_by_key"]
 RESTORE_RESULTS = STATEMENTS["leaderboard.restore_results"]
+ANNOUNCE_CHANGE = STATEMENTS["leaderboard.announce_change"]
 REGISTER_REGION = STATEMENTS["audit.register_region"]
 RENAME_REGION = STATEMENTS["audit.rename_region"]
 
@@ -139,6 +140,7 @@ async def _withdrawing(db: Pool) -> AsyncIterator[Connection]:
     async with db.transaction() as transaction:
         await transaction.fetchval(LOCK_WITHDRAWALS)
         yield transaction
+        await transaction.fetchval(ANNOUNCE_CHANGE)  # with the commit, so that leaderboards are computed anew
 
 
 def _outcome(entry: Row | None) -> Outcome:

@@ -11,6 +11,9 @@ PodiumError                 code                  status
 ├── PostingDisabled         POSTING_DISABLED      403
 ├── IdempotencyConflict     IDEMPOTENCY_CONFLICT  409
 ├── PayloadTooLarge         PAYLOAD_TOO_LARGE     413
+├── TooManySubscriptions    TOO_MANY_SUBSCRIPTIONS 429
+├── SlowConsumer            SLOW_CONSUMER         503
+├── MayHaveMissed           MAY_HAVE_MISSED       503
 ├── Unavailable             UNAVAILABLE           503
 │   ├── NotMigrated         NOT_MIGRATED          503
 │   ├── Overloaded          OVERLOADED            503
@@ -20,11 +23,17 @@ PodiumError                 code                  status
 Codes are stable and never reused; docs/errors.md explains each.
 """
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
 import asyncpg
 
 from db.pool import PoolExhausted
 
 RETRY_AFTER_S = 1
+
+Details = Mapping[str, Any]  # what a program needs beside the code
 
 
 class PodiumError(Exception):
@@ -33,11 +42,14 @@ class PodiumError(Exception):
     code = "INTERNAL"
     status = 500
 
-    def __init__(self, message: str, *, hint: str | None = None, field: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, field: str | None = None, details: Details | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.field = field
+        self.details = details or {}
 
 
 class InvalidArgument(PodiumError):
@@ -146,14 +158,51 @@ class PayloadTooLarge(PodiumError):
         super().__init__(f"the body is larger than {limit_bytes} bytes")
 
 
+class TooManySubscriptions(PodiumError):
+    """A connection, or the server, has as many operations as it may."""
+
+    code = "TOO_MANY_SUBSCRIPTIONS"
+    status = 429
+
+
+class SlowConsumer(PodiumError):
+    """A subscriber does not read as fast as events come."""
+
+    code = "SLOW_CONSUMER"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("events come faster than they are read", hint="narrow the filter, or ask for fewer fields")
+
+
+class MayHaveMissed(PodiumError):
+    """More was recorded while the database was away than is caught up with: between `since` and `until`."""
+
+    code = "MAY_HAVE_MISSED"
+    status = 503
+
+    def __init__(self, since: datetime | None, until: datetime | None) -> None:
+        super().__init__(
+            "results may have been missed",
+            hint="page through stats from since to until, and subscribe again",
+            details={"since": since, "until": until},
+        )
+
+
 class Unavailable(PodiumError):
     """The database cannot be reached; the same request may work soon."""
 
     code = "UNAVAILABLE"
     status = 503
 
-    def __init__(self, message: str = "the database is not available", *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint or f"try again in {RETRY_AFTER_S} s")
+    def __init__(
+        self,
+        message: str = "the database is not available",
+        *,
+        hint: str | None = None,
+        details: Details | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint or f"try again in {RETRY_AFTER_S} s", details=details)
 
 
 class NotMigrated(Unavailable):

@@ -1,7 +1,9 @@
 """Which results a question is about."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from db.pool import Runner
@@ -65,16 +67,55 @@ class StatFilter:
             "is_withdrawn": self.is_withdrawn,
         }
 
-    async def _ids(self, db: Runner) -> dict[str, Any]:
-        names = {
+    def matches(self) -> Callable[[Any], bool]:
+        """The same for rows that are here already, with the names that `result_columns` has: what `{matching}` says."""
+        conditions = list(self._conditions())
+        return lambda row: all(holds(row) for holds in conditions)
+
+    def _conditions(self) -> Iterator[Callable[[Any], bool]]:
+        yield from _in_range("recorded_at", self.window.since, self.window.until)
+        yield from _in_range("success_rate", self.min_success_rate, self.max_success_rate)
+        yield from _in_range("round_trip_time", self.min_round_trip_time, self.max_round_trip_time)
+        if self.job_type is not None:
+            yield lambda row: row["job_type"] == self.job_type
+        for name, wanted in self._names().items():
+            if wanted is not None:
+                yield partial(_is_among, name.removesuffix("s"), frozenset(wanted))
+        if self.error_codes is not None:
+            yield partial(_has_error, frozenset(self.error_codes))
+        if self.model_is_warm is not None:
+            yield lambda row: bool(row["model_is_warm"]) == self.model_is_warm
+        if self.is_withdrawn is not None:
+            yield lambda row: (row["withdrawal_id"] is not None) == self.is_withdrawn
+
+    def _names(self) -> dict[str, Sequence[str] | None]:
+        return {
             "orchestrators": None if self.orchestrators is None else [name.lower() for name in self.orchestrators],
             "regions": None if self.regions is None else [code.upper() for code in self.regions],
             "pipelines": self.pipelines,
             "models": self.models,
         }
+
+    async def _ids(self, db: Runner) -> dict[str, Any]:
+        names = self._names()
         if all(wanted is None for wanted in names.values()):
             return {"orchestrator_ids": None, "region_ids": None, "model_ids": None}
         return dict((await db.fetch(FILTER_IDS, **names))[0])
+
+
+def _in_range(name: str, least: Any, most: Any) -> Iterator[Callable[[Any], bool]]:
+    if least is not None:
+        yield lambda row: row[name] >= least
+    if most is not None:
+        yield lambda row: row[name] <= most
+
+
+def _is_among(name: str, wanted: frozenset[str], row: Any) -> bool:
+    return row[name] in wanted
+
+
+def _has_error(wanted: frozenset[str], row: Any) -> bool:
+    return any(error.get("error_code") in wanted for error in row["errors"] or ())
 
 
 def from_unix(name: str, seconds: float) -> datetime:

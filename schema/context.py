@@ -1,7 +1,7 @@
 """What one GraphQL request carries to its resolvers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from strawberry.dataloader import DataLoader
 
 from resolvers import audit, leaderboard, listing
 from resolvers.aggregation import Aggregate, Dimension, Distribution, GroupKey
+from resolvers.broadcast import Broadcast
 from resolvers.catalog import Catalog
 from resolvers.filters import StatFilter, Window
 from resolvers.identity import Authenticator, Identity, Scope
@@ -36,9 +37,15 @@ class Backend:
     write_db: Any
     catalog: Catalog
     recorder: Recorder
+    broadcast: Broadcast
     authenticator: Authenticator
     service: ServiceFacts
     report: Callable[..., None]
+
+    @property
+    def on_primary(self) -> "Backend":
+        """The same, reading where results are written: a replica may not have yet what was just recorded."""
+        return replace(self, db=self.write_db)
 
 
 class AggregatesKey(NamedTuple):
@@ -93,6 +100,15 @@ class Context:
         """Who asks, for the audit log."""
         return self.identity.subject or "anonymous"
 
+    @property
+    def scopes(self) -> Hashable:
+        """What the client may do: those who may do the same and ask the same are answered the same."""
+        return self.identity.scopes
+
+    def renewed(self, backend: Backend) -> "Context":
+        """The same client's, with another present time and nothing loaded."""
+        return Context(backend, self.identity)
+
     def cancel_loads(self) -> None:
         """End what is being loaded: each load has a task of its own, which outlives those that wait for it."""
         for task in self._loads:
@@ -139,6 +155,11 @@ class Context:
         questions = {key.question for key in keys}
         found = {q: await leaderboard.distributions(self.db, q.wanted, q.group_by, q.starts) for q in questions}
         return [found[key.question].get((key.bucket, key.group), {}) for key in keys]
+
+
+async def identified(backend: Backend, authorization: str) -> Context:
+    """The context of a client that shows this on a socket; PodiumError when it is not who it says."""
+    return Context(backend, await backend.authenticator.identify(authorization))
 
 
 def context_of(info: Info) -> Context:

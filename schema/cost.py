@@ -75,9 +75,10 @@ class _Counter:
         field = parent.fields.get(node.name.value)
         if field is None or is_leaf_type(named := get_named_type(field.type)):
             return 0
-        size = (page or LIST_SIZE) if isinstance(get_nullable_type(field.type), GraphQLList) else 1
-        inner = self.objects(node.selection_set, named, self._page(node) if "first" in field.args else None)
-        return size * (1 + inner)
+        own_page = self._page(node) if "first" in field.args else None
+        if isinstance(get_nullable_type(field.type), GraphQLList):
+            return (own_page or page or LIST_SIZE) * (1 + self.objects(node.selection_set, named, None))
+        return 1 + self.objects(node.selection_set, named, own_page)
 
     def _of_fragment(self, name: str, page: int | None) -> int:
         if (name, page) not in self._counted:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import ExecutionResult, GraphQLError
 
 from resolvers.errors import Internal, PodiumError
 
@@ -22,7 +22,25 @@ def formatted(error: GraphQLError, report: Callable[..., None]) -> dict[str, Any
     return {**shown, "message": cause.message, "extensions": extensions(cause)}
 
 
-def extensions(error: PodiumError) -> dict[str, str]:
+def extensions(error: PodiumError) -> dict[str, Any]:
     """What programs read of an error: its code, a hint what to do, and the field that is wrong."""
-    given = {"code": error.code, "hint": error.hint, "field": error.field}
+    given = {"code": error.code, "hint": error.hint, "field": error.field, **error.details}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def shown_error(error: Exception, report: Callable[..., None]) -> GraphQLError:
+    """An error that no field has raised; what is a mistake of ours is reported and masked."""
+    if not isinstance(error, PodiumError):
+        report("internal_error", error=error)
+        error = Internal()
+    return GraphQLError(error.message, original_error=error)
+
+
+def answer_of(result: ExecutionResult, report: Callable[..., None]) -> dict[str, Any]:
+    """A result as GraphQL has it; without `data` where the operation was not executed: its variables do not fit."""
+    answer: dict[str, Any] = {}
+    if result.errors:
+        answer["errors"] = [formatted(error, report) for error in result.errors[:MAX_ERRORS]]
+    if not result.errors or result.data is not None or any(error.path for error in result.errors):
+        answer["data"] = result.data
+    return answer

@@ -13,9 +13,12 @@ from resolvers.errors import RETRY_AFTER_S, PodiumError, Unauthenticated, Unavai
 from resolvers.identity import Identity
 from resolvers.signing import WebhookHeaders
 from schema import operations
-from schema.context import Backend, Context
-from schema.errors import MAX_ERRORS, extensions, formatted
-from schema.operations import InvalidRequest, Operations, Refused
+from schema.context import Context
+from schema.errors import MAX_ERRORS, answer_of, extensions, formatted
+from schema.feeds import Feeds
+from schema.operations import InvalidRequest, Operation, Refused
+from schema.sse import EVENT_STREAM, EventStream, EventStreams, whole
+from schema.websocket import PROTOCOL
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -31,11 +34,13 @@ class _Refused(Exception):
 
 
 class GraphQLEndpoint:
-    """The endpoint /graphql: POST for everything, GET for queries, and a page for browsers."""
+    """The endpoint /graphql: POST for everything, GET for queries and streams, and a page for browsers."""
 
-    def __init__(self, ready: Operations, backend: Backend, page: Callable[[Request], Response]) -> None:
-        self._operations = ready
-        self._backend = backend
+    def __init__(self, feeds: Feeds, streams: EventStreams, page: Callable[[Request], Response]) -> None:
+        self._operations = feeds.operations
+        self._backend = feeds.backend
+        self._feeds = feeds
+        self._streams = streams
         self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,7 +48,7 @@ class GraphQLEndpoint:
         response = await self.respond(Request(scope, receive, send))
         await response(scope, receive, send)
 
-    async def respond(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response | EventStream:
         """The answer to a request, whatever its method."""
         try:
             media_type = _media_type(request)
@@ -69,31 +74,51 @@ class GraphQLEndpoint:
 
     async def _answer(
         self, request: Request, asked: operations.Request, identity: Identity, media_type: str
-    ) -> Response:
+    ) -> Response | EventStream:
         operation = self._operations.prepare(asked)
-        if request.method != "POST" and operation.kind is not OperationType.QUERY:
-            refusal = {"errors": [{"message": "Only queries may be sent by GET."}]}
+        streams = operation.kind is OperationType.SUBSCRIPTION
+        if streams and (media_type != EVENT_STREAM or request.method == "HEAD"):
+            hint = f"Subscribe over {PROTOCOL}, or with Accept: {EVENT_STREAM}."
+            return self._errors([GraphQLError(hint)], media_type)
+        if request.method != "POST" and operation.kind is OperationType.MUTATION:
+            refusal = {"errors": [{"message": "Mutations may not be sent by GET."}]}
             return _json(refusal, 405, media_type, {"Allow": "POST"})
-        if operation.kind is OperationType.SUBSCRIPTION:
-            return self._errors([GraphQLError("Subscriptions need a connection of their own.")], media_type)
         self._operations.check_cost(operation)
-        result = await self._operations.execute(operation, Context(self._backend, identity))
-        return self._result(result, media_type)
+        context = Context(self._backend, identity)
+        if streams:
+            return await self._stream(operation, context)
+        return self._result(await self._operations.execute(operation, context), media_type)
+
+    async def _stream(self, operation: Operation, context: Context) -> EventStream:
+        stream = EventStream(self._backend.report)
+        leave = await self._feeds.join(operation, context, stream)
+        self._streams.add(stream)
+
+        def end() -> None:
+            self._streams.discard(stream)
+            leave()
+
+        stream.leave = end
+        return stream
 
     def _result(self, result: ExecutionResult, media_type: str) -> Response:
-        answer: dict[str, Any] = {}
-        if result.errors:
-            answer["errors"] = [formatted(error, self._backend.report) for error in result.errors[:MAX_ERRORS]]
-        # Without any path the operation was not executed: its variables do not fit.
-        executed = not result.errors or result.data is not None or any(error.path for error in result.errors)
-        if executed:
-            answer["data"] = result.data
-        status = 400 if not executed and media_type == GRAPHQL_JSON else 200
+        answer = answer_of(result, self._backend.report)
+        if media_type == EVENT_STREAM:
+            headers = {"Content-Type": f"{EVENT_STREAM}; charset=utf-8", "Vary": "Accept", "Cache-Control": "no-store"}
+            return Response(whole(answer), headers=headers)
+        status = 400 if "data" not in answer and media_type == GRAPHQL_JSON else 200
         return _json(answer, status, media_type)
 
     def _errors(self, errors: list[GraphQLError], media_type: str) -> Response:
         answer = {"errors": [formatted(error, self._backend.report) for error in errors[:MAX_ERRORS]]}
+        if media_type == EVENT_STREAM:  # which has not begun
+            return _json(answer, _status(errors[0]), media_type)
         return _json(answer, 400 if media_type == GRAPHQL_JSON else 200, media_type)
+
+
+def _status(error: GraphQLError) -> int:
+    cause = error.original_error
+    return cause.status if isinstance(cause, PodiumError) else 500 if cause and error.path else 400
 
 
 def _failure(error: PodiumError, media_type: str) -> Response:
@@ -148,15 +173,16 @@ def _media_type(request: Request) -> str | None:
     accept = request.headers.get("accept", "")
     kinds = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
     for kind in kinds:
-        if kind in (GRAPHQL_JSON, JSON):
+        if kind in (GRAPHQL_JSON, JSON, EVENT_STREAM):
             return kind
         if kind == "text/html" and request.method in ("GET", "HEAD") and "query" not in request.query_params:
             return None
     if not accept.strip() or "*/*" in kinds or "application/*" in kinds:
         return JSON
-    raise _Refused(406, f"The answer can be {GRAPHQL_JSON} or {JSON}.")
+    raise _Refused(406, f"The answer can be {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}.")
 
 
 def _json(answer: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
+    media_type = GRAPHQL_JSON if media_type == EVENT_STREAM else media_type
     content_type = {"Content-Type": f"{media_type}; charset=utf-8", "Vary": "Accept"}
     return Response(orjson.dumps(answer), status, headers={**content_type, **(headers or {})})

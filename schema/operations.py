@@ -1,19 +1,21 @@
 """From a document to what can be executed: parsed, bounded and validated once, then one operation of it chosen."""
 
-from asyncio import CancelledError
-from collections.abc import Awaitable
+from asyncio import CancelledError, gather
+from collections.abc import Awaitable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from graphql import (
     DocumentNode,
     ExecutionResult,
+    Executor,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
+    create_source_event_stream,
     execute,
     get_operation_ast,
     parse,
@@ -21,6 +23,7 @@ from graphql import (
     validate,
 )
 
+from resolvers.streams import States, Stream
 from schema.context import Context
 from schema.cost import check_cost
 from schema.errors import MAX_ERRORS
@@ -29,6 +32,9 @@ from schema.limits import MAX_TOKENS, check_limits
 # A parsed document takes about 100 times its text; what is longer, or more, is parsed again.
 _MAX_CACHED_CHARACTERS = 5_000
 _MAX_CACHED_DOCUMENTS = 100
+
+
+Source = Stream[Any] | States[Any]
 
 
 class Request(NamedTuple):
@@ -105,9 +111,41 @@ class Operations:
         if errors := check_cost(self.schema, operation.document, operation.definition, operation.request.variables):
             raise Refused(errors)
 
-    async def execute(self, operation: Operation, context: Context, root: Any = None) -> ExecutionResult:
-        """Execute a query or a mutation; or, with an event of its source as `root`, one answer of a subscription."""
-        result = execute(
+    async def execute(self, operation: Operation, context: Context) -> ExecutionResult:
+        """Execute a query or a mutation."""
+        return (await self.execute_all(operation, context, [None]))[0]
+
+    async def execute_all(self, operation: Operation, context: Context, roots: Sequence[Any]) -> list[ExecutionResult]:
+        """The answers of a subscription to events of its source; what they load is loaded for all of them at once."""
+        results = [self._execute(operation, context, root) for root in roots]
+        waiting = [result for result in results if isinstance(result, Awaitable)]
+        try:
+            done = iter(await gather(*waiting)) if len(waiting) > 1 else iter([await result for result in waiting])
+        except CancelledError:
+            context.cancel_loads()
+            raise
+        return [next(done) if isinstance(result, Awaitable) else result for result in results]
+
+    async def subscribe(self, operation: Operation, context: Context) -> Source:
+        """The source of a subscription: its events, by round. Refused when it cannot be opened."""
+        executor = Executor.build(
+            self.schema,
+            operation.document,
+            context_value=context,
+            raw_variable_values=operation.request.variables,
+            operation_name=operation.request.name,
+            hide_suggestions=self.hides_suggestions,
+        )
+        if isinstance(executor, list):
+            raise Refused(executor)
+        source: Any = create_source_event_stream(executor)
+        source = await source if isinstance(source, Awaitable) else source
+        if isinstance(source, ExecutionResult):
+            raise Refused(list(source.errors or ()))
+        return cast(Source, source)
+
+    def _execute(self, operation: Operation, context: Context, root: Any) -> Any:
+        return execute(
             self.schema,
             operation.document,
             root_value=root,
@@ -116,11 +154,6 @@ class Operations:
             operation_name=operation.request.name,
             hide_suggestions=self.hides_suggestions,
         )
-        try:
-            return await result if isinstance(result, Awaitable) else result
-        except CancelledError:
-            context.cancel_loads()
-            raise
 
     def _prepare_uncached(self, query: str) -> tuple[DocumentNode | None, list[GraphQLError]]:
         try:

@@ -29,13 +29,16 @@ from schema.scalars import DATE_TIME, DURATION, Duration
 from schema.sdl import alphabetical
 from schema.series import SeriesQuery
 from schema.standings import StandingsQuery
+from schema.subscriptions import Subscription
+from schema.websocket import MAX_OPERATIONS
 
 
 @strawberry.type(description="What this server accepts.")
 class Limits:
     max_page: int = strawberry.field(description="Items on a page of a connection.")
     max_results: int = strawberry.field(description="Results in one recordStats.")
-    max_body_bytes: int = strawberry.field(description="Bytes of a request's body.")
+    max_body_bytes: int = strawberry.field(description="Bytes of a request's body, or of a WebSocket's frame.")
+    max_operations: int = strawberry.field(description="Operations at once on one WebSocket.")
 
 
 @strawberry.type(description="This server.")
@@ -80,7 +83,12 @@ class Query(CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQ
             version=facts.version,
             default_window=Duration(facts.default_window),
             posting_enabled=facts.posting_enabled,
-            limits=Limits(max_page=MAX_PAGE, max_results=MAX_RESULTS, max_body_bytes=facts.max_body_bytes),
+            limits=Limits(
+                max_page=MAX_PAGE,
+                max_results=MAX_RESULTS,
+                max_body_bytes=facts.max_body_bytes,
+                max_operations=MAX_OPERATIONS,
+            ),
         )
 
     @strawberry.field(description="Who you are, and what you may do. Needs no scope.")
@@ -103,6 +111,7 @@ async def _stat(context: Context, key: ResultKey | None) -> Any:
 schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
+    subscription=Subscription,
     types=[Region, Orchestrator, Stat, AuditEntry],
     config=StrawberryConfig(scalar_map={Duration: DURATION, datetime: DATE_TIME}),
 )

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from db.embedded import Logins
 from gateway.app import Gateway
+from gateway.protocol import Http, WebSocket
 from resolvers.signing import signature
 
 SECRET = "s3cret"
@@ -78,7 +79,11 @@ NewDatabase = Callable[..., Awaitable[Database]]
 async def serving(gateway: Gateway) -> AsyncIterator[Running]:
     """A gateway that serves inside the block."""
     await gateway.open()
-    async with _listening(gateway.application()) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+    sockets = {"ws": WebSocket, "ws_max_size": gateway.settings.max_body_bytes, "ws_per_message_deflate": False}
+    async with (
+        _listening(gateway.application(), http=Http, **sockets) as url,
+        httpx.AsyncClient(base_url=url, timeout=30) as client,
+    ):
         yield Running(gateway, client, url)
 
 
@@ -90,8 +95,8 @@ async def serving_answers(answer: Callable[[Request], Awaitable[Response]]) -> A
 
 
 @asynccontextmanager
-async def _listening(application: Starlette) -> AsyncIterator[str]:
-    config = uvicorn.Config(application, port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
+async def _listening(application: Starlette, **given: Any) -> AsyncIterator[str]:
+    config = uvicorn.Config(application, port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=5, **given)
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # type: ignore[method-assign]  # pytest keeps its own handlers
     task = asyncio.create_task(server.serve())

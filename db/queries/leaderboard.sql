@@ -321,6 +321,9 @@ ON CONFLICT DO NOTHING
 -- One array per column. Results without id and time get the next id and the present time; one that is there already is
 -- left alone. A result without pipeline and model is a transcoding result. Names are looked up here and not before, so
 -- that none can mean another row; one that is not there violates a constraint (NOT NULL, or the models' foreign key).
+-- What podium recorded itself is announced: its time in microseconds, and its ids as an int8multirange. A payload has
+-- less than 8,000 bytes, which 150 ids never fill. The count makes sure that it is done, before the first row comes out.
+WITH stored AS (
 INSERT INTO podium.results (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time,
   download_time, transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
   orchestrator_id, region_id, model_id)
@@ -340,7 +343,17 @@ FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::double precision[
   transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
   orchestrator, region, pipeline, model)
 ON CONFLICT DO NOTHING
-RETURNING recorded_at, id, (SELECT address FROM podium.orchestrators AS o WHERE o.id = orchestrator_id) AS orchestrator
+RETURNING recorded_at, id, orchestrator_id
+), announced AS (
+  SELECT pg_notify('podium_results', (extract(epoch FROM recorded_at) * 1000000)::bigint || ' '
+    || range_agg(int8range(id, id, '[]')))
+  FROM (SELECT recorded_at, id, (row_number() OVER (PARTITION BY recorded_at ORDER BY id) - 1) / 150 AS part
+    FROM stored WHERE id > 0) AS new
+  GROUP BY recorded_at, part
+)
+SELECT recorded_at, id, (SELECT address FROM podium.orchestrators AS o WHERE o.id = orchestrator_id) AS orchestrator
+FROM stored
+WHERE (SELECT count(*) FROM announced) >= 0
 
 -- name: create_partitions(since, until)
 SELECT podium.create_results_partitions($1, $2)
@@ -388,3 +401,30 @@ WITH restored AS (
 INSERT INTO podium.audit_log (actor, action, reason, affected, details)
 SELECT $2, 'restore_stats', $3, count(*), $4 FROM restored HAVING count(*) > 0
 RETURNING {audit_columns}
+
+-- name: announced_results(recorded_ats, ids)
+-- What store_results has announced: times, and ids as the text of an int8multirange each.
+SELECT {result_columns}
+FROM (SELECT recorded_at, ids::int8multirange AS ids FROM unnest($1::timestamptz[], $2::text[]) AS a (recorded_at, ids))
+  AS a
+CROSS JOIN LATERAL ( -- one by one, as in results_by_key
+  SELECT * FROM podium.results AS r
+  WHERE r.recorded_at = a.recorded_at AND r.id >= lower(a.ids) AND r.id < upper(a.ids) AND r.id <@ a.ids LIMIT 1000
+) AS r {names}
+ORDER BY r.recorded_at, r.id
+
+-- name: results_missed(since, known_ids, limit)
+-- What podium recorded itself since then, but for what is known.
+SELECT {result_columns}
+FROM podium.results AS r {names}
+WHERE r.recorded_at >= $1 AND r.id > 0
+  AND NOT coalesce(r.id <@ (SELECT range_agg(int8range(id, id, '[]')) FROM unnest($2::bigint[]) AS id), false)
+ORDER BY r.recorded_at, r.id
+LIMIT $3
+
+-- name: announce_change()
+-- Tells listeners that what is recorded has changed without a new result, as by a withdrawal.
+SELECT pg_notify('podium_changes', '')
+
+-- name: clock()
+SELECT clock_timestamp()

@@ -24,6 +24,7 @@ from db.migrate import MIGRATIONS
 from gateway.settings import VERSION
 from resolvers.signing import signature
 from tests.harness import NewDatabase, eventually
+from tests.subscribers import open_socket
 
 ROOT = Path(__file__).resolve().parents[2]
 PODIUM = Path(sysconfig.get_path("scripts")) / "podium"
@@ -234,6 +235,27 @@ async def test_sigterm_turns_readiness_off_and_finishes_what_is_in_flight(start:
     assert await serving.end() == 0
     assert time.monotonic() - signalled_at < 10
     assert not is_running(serving.postmaster)
+
+
+async def test_sigterm_closes_subscriptions_even_those_that_nobody_reads(start: Start, data_dir: Path) -> None:
+    serving = await (await start("serve", "--port", "0", directory=data_dir)).ready()
+    subscription = "subscription { statRecorded { id } }"
+    accept = {"Accept": "text/event-stream"}
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(open_socket(serving.url)) for _ in range(20)]
+        for open_ in sockets:
+            await open_.subscribe(subscription)
+        sockets[0].connection.transport.pause_reading()
+        events = await stack.enter_async_context(
+            serving.client.stream("POST", "/graphql", headers=accept, json={"query": subscription})
+        )
+        serving.process.terminate()
+        signalled_at = time.monotonic()
+        assert [await open_.closed() for open_ in sockets[1:]] == [1012] * 19
+        assert await events.aread() == b""
+        assert await serving.end() == 0
+        assert time.monotonic() - signalled_at < 9
+        sockets[0].connection.transport.abort()
 
 
 async def test_a_mistake_of_ours_is_logged_without_secrets(start: Start, data_dir: Path) -> None:

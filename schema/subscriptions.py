@@ -1,0 +1,66 @@
+"""What clients are told of as it happens."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, cast
+
+import strawberry
+from strawberry import Info
+
+from resolvers.filters import Window
+from schema.context import context_of
+from schema.inputs import Filter, result_filter
+from schema.permissions import READ
+from schema.results import Stat
+from schema.scalars import JobType
+from schema.standings import (
+    During,
+    FirstPlaces,
+    LeaderboardOrder,
+    OneModel,
+    OnePipeline,
+    OneRegion,
+    RankedBy,
+    Standing,
+    first_standings,
+    standings_filter,
+)
+
+
+@strawberry.type(description="Everything that can be listened to. It is told from the moment of subscribing on.")
+class Subscription:
+    # Strawberry makes the same of a coroutine that answers the source as of a generator, and extensions fit it.
+    @strawberry.subscription(
+        extensions=[READ], description="Each result that podium records, as soon as it is; imported ones are not told."
+    )
+    async def stat_recorded(self, info: Info, filter: Filter = None) -> AsyncIterator[Stat]:
+        context = context_of(info)
+        wanted = result_filter(filter, Window(), context.now)
+        source: Any = await context.backend.broadcast.results(wanted)
+        return cast(AsyncIterator[Stat], source)
+
+    @strawberry.subscription(
+        extensions=[READ],
+        description="The first places of a leaderboard when what you ask of them has changed: at most once a second, "
+        "after results were recorded or withdrawn, or because the window went on. The leaderboard at the moment of "
+        "subscribing is not told.",
+    )
+    async def leaderboard_changed(
+        self,
+        info: Info,
+        job_type: Annotated[JobType, strawberry.argument(description="The kind of job.")],
+        pipeline: OnePipeline = None,
+        model: OneModel = None,
+        region: OneRegion = None,
+        during: During = None,
+        order_by: RankedBy = LeaderboardOrder.SCORE,
+        first: FirstPlaces = None,
+    ) -> AsyncIterator[list[Standing]]:
+        context = context_of(info)
+
+        async def compute() -> list[Standing]:
+            anew = context.renewed(context.backend.on_primary)
+            wanted = standings_filter(anew, job_type, pipeline, model, region, during)
+            return await first_standings(anew, wanted, order_by, first)
+
+        source: Any = await context.backend.broadcast.states(compute)
+        return cast(AsyncIterator[list[Standing]], source)

@@ -1,0 +1,27 @@
+"""Every subscription of the documentation, run as it is printed: something must be told."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Running
+from tests.subscribers import hears, open_socket
+
+PAGE = (Path(__file__).parents[2] / "docs" / "subscriptions.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```graphql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+RESULT = {"region": "FRA", "orchestrator": "0xabc", "round_trip_time": 0.5, "errors": ["Timeout"]}
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) == 2
+
+
+@pytest.mark.parametrize("query", EXAMPLES)
+async def test_an_example_works(running: Running, query: str) -> None:
+    async with open_socket(running.url) as socket:
+        await socket.subscribe(query)
+        await hears(running)
+        await running.post_stat(**RESULT)
+        (told,) = (await socket.next()).values()
+        assert told
