@@ -121,7 +121,15 @@ def _environment(postgres: EmbeddedPostgres) -> dict[str, str]:
         "POSTGRES_OWNER": postgres.logins.owner,
         "POSTGRES_READ": postgres.logins.reader,
     }
-    return {"PATH": "/usr/bin:/bin", "SECRET": SECRET, "ENV": "production", "LOG_FORMAT": "json", **urls}
+    checkout = str(Path(__file__).parents[1])  # what is measured is this one, whichever is installed
+    return {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": checkout,
+        "SECRET": SECRET,
+        "ENV": "production",
+        "LOG_FORMAT": "json",
+        **urls,
+    }
 
 
 async def _address(log: asyncio.StreamReader) -> tuple[str, int]:

@@ -11,9 +11,12 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 
 
 def bench(context: typer.Context) -> None:
-    """Measure how fast podium is on this machine; --help lists the options."""
+    """Measure how fast podium is on this machine; --help lists the options. `subscribers` measures subscriptions."""
     if not (CHECKOUT / "bench" / "run.py").exists():
         typer.echo("podium: only a checkout has the benchmarks: clone the repository and run make bench", err=True)
         raise typer.Exit(1)
-    command = (sys.executable, "-m", "bench.run", *context.args)
+    program, arguments = "bench.run", context.args
+    if arguments[:1] == ["subscribers"]:
+        program, arguments = "bench.subscribers", arguments[1:]
+    command = (sys.executable, "-m", program, *arguments)
     raise typer.Exit(subprocess.run(command, check=False).returncode)
