@@ -153,8 +153,12 @@ async def test_nothing_listens_and_nothing_is_asked_when_nobody_subscribes(
     async with asyncio.timeout(5):
         while await connection.fetchval(LISTENERS, database):
             await asyncio.sleep(0.01)
-    names = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
-    assert not names & {"listen", "Hearing.deliver_rounds", "_Feed._run"}
+
+    def loops() -> set[str]:
+        names = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
+        return names & {"listen", "Hearing.deliver_rounds", "_Feed._run"}
+
+    await eventually(lambda: not loops())
 
 
 @pytest.mark.parametrize("has_frames", [True, False])
