@@ -67,13 +67,16 @@ async def test_every_gateway_on_a_database_tells_all_results_in_their_order(star
             assert [await socket.next() for _ in range(20)] == [told("0xabc", number) for number in range(20)]
 
 
-async def test_a_thousand_results_of_one_transaction_are_all_told(running: Running) -> None:
-    mutation = "mutation ($r: [StatInput!]!) { recordStats(results: $r) { errors { message } } }"
+@pytest.mark.parametrize("key", [None, "once"])
+async def test_a_thousand_results_of_one_transaction_are_all_told(running: Running, key: str | None) -> None:
+    mutation = """mutation ($r: [StatInput!]!, $k: String) {
+      recordStats(results: $r, idempotencyKey: $k) { errors { code } }
+    }"""
     results = [{"region": "FRA", "orchestrator": "0xabc", "roundTripTime": number} for number in range(1000)]
     async with open_socket(running.url) as socket:
         await socket.subscribe(RECORDED)
         await hears(running)
-        assert await running.ask(mutation, r=results) == {"recordStats": {"errors": []}}
+        assert await running.ask(mutation, r=results, k=key) == {"recordStats": {"errors": []}}
         assert [await socket.next() for _ in range(1000)] == [told("0xabc", number) for number in range(1000)]
 
 
