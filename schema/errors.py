@@ -1,11 +1,13 @@
 """Failures in the graph: what a client sees of them."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from graphql import ExecutionResult, GraphQLError
 
 from resolvers.errors import Internal, PodiumError
+from resolvers.times import format_time
 
 MAX_ERRORS = 20
 MAX_MESSAGE_LENGTH = 1000  # messages quote the document
@@ -25,7 +27,11 @@ def formatted(error: GraphQLError, report: Callable[..., None]) -> dict[str, Any
 def extensions(error: PodiumError) -> dict[str, Any]:
     """What programs read of an error: its code, a hint what to do, and the field that is wrong."""
     given = {"code": error.code, "hint": error.hint, "field": error.field, **error.details}
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: _shown(value) for name, value in given.items() if value is not None}
+
+
+def _shown(value: Any) -> Any:
+    return format_time(value) if isinstance(value, datetime) else value
 
 
 def shown_error(error: Exception, report: Callable[..., None]) -> GraphQLError:
