@@ -155,6 +155,7 @@ class Hearing:
         """Pass on what is heard, until cancelled."""
         while True:
             await self._wake.wait()
+            await self.is_up.wait()  # what a new line brings comes after what was missed before it
             self._wake.clear()
             self._worry()
             try:

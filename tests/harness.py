@@ -118,8 +118,8 @@ async def eventually(claim: Callable[[], Any], within_s: float = 5) -> Any:
 
 
 def bearer(secret: str = TOKEN_SECRET, **claims: Any) -> dict[str, str]:
-    """The header of a token with these claims; valid for a minute unless they say otherwise."""
-    expires = datetime.now(UTC) + timedelta(minutes=1)
+    """The header of a token with these claims; valid for a day unless they say otherwise."""
+    expires = datetime.now(UTC) + timedelta(days=1)
     return {"Authorization": f"Bearer {jwt.encode({'exp': expires, **claims}, secret, 'HS256')}"}
 
 
