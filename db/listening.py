@@ -9,7 +9,7 @@ import asyncpg
 
 from db.statements import STATEMENTS
 
-CLOCK = STATEMENTS["leaderboard.clock"]
+CLOCK = STATEMENTS["results.clock"]
 CONNECT_TIMEOUT_S = 1.0
 ANSWER_TIMEOUT_S = 1.0
 

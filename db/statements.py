@@ -2,11 +2,11 @@
 
 A file holds `-- name: best_scores(region, since)` followed by SQL with `$1..$2`, and `-- piece: window` followed by SQL
 that several statements, or later pieces, share: `{window}` stands for it. `{order:newest|oldest}` leaves a choice among
-the pieces `order.newest` and `order.oldest`, made by `pick`.
+the pieces `order.newest` and `order.oldest`, made by `pick`. The pieces of pieces.sql are for all files.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -54,21 +54,32 @@ class Statement:
             yield self.pick(**dict(zip(choices, values, strict=True)))
 
 
-def parse(noun: str, text: str) -> dict[str, Statement]:
-    """The statements of one file, by `noun.name`."""
+def parse(noun: str, text: str, shared: Mapping[str, str] | None = None) -> dict[str, Statement]:
+    """The statements of one file, by `noun.name`; `shared` are the pieces of another one."""
+    pieces = pieces_of(noun, text, shared)
+    statements = {}
+    for head, body in _sections(text, "name"):
+        names = tuple(name.strip() for name in (head[3] or "").split(",") if name.strip())
+        statements[f"{noun}.{head[2]}"] = _statement(f"{noun}.{head[2]}", names, body, pieces)
+    return statements
+
+
+def pieces_of(noun: str, text: str, shared: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The pieces of one file, and the shared ones, by name."""
+    pieces = dict(shared or {})
+    for head, body in _sections(text, "piece"):
+        if head[2] in pieces:
+            raise StatementError(f"{noun}: there are two pieces {head[2]}")
+        pieces[head[2]] = _expand(head[2], body, pieces)
+    return pieces
+
+
+def _sections(text: str, kind: str) -> Iterator[tuple[re.Match[str], str]]:
     heads = list(_HEAD.finditer(text))
     ends = [head.start() for head in heads[1:]] + [len(text)]
-    bodies = [text[head.end() : end].strip().rstrip(";") for head, end in zip(heads, ends, strict=True)]
-    pieces: dict[str, str] = {}
-    for head, body in zip(heads, bodies, strict=True):
-        if head[1] == "piece":
-            pieces[head[2]] = _expand(head[2], body, pieces)
-    statements = {}
-    for head, body in zip(heads, bodies, strict=True):
-        if head[1] == "name":
-            names = tuple(name.strip() for name in (head[3] or "").split(",") if name.strip())
-            statements[f"{noun}.{head[2]}"] = _statement(f"{noun}.{head[2]}", names, body, pieces)
-    return statements
+    for head, end in zip(heads, ends, strict=True):
+        if head[1] == kind:
+            yield head, text[head.end() : end].strip().rstrip(";")
 
 
 def _statement(name: str, parameters: tuple[str, ...], body: str, pieces: dict[str, str]) -> Statement:
@@ -95,11 +106,10 @@ def _check_parameters(statement: Statement) -> None:
 
 
 def load(folder: Path) -> dict[str, Statement]:
-    """The statements of every .sql file of a folder."""
-    statements: dict[str, Statement] = {}
-    for file in sorted(folder.glob("*.sql")):
-        statements |= parse(file.stem, file.read_text())
-    return statements
+    """The statements of every .sql file of a folder; the pieces of pieces.sql are for all of them."""
+    shared = pieces_of("pieces", (folder / "pieces.sql").read_text())
+    files = [file for file in sorted(folder.glob("*.sql")) if file.stem != "pieces"]
+    return {name: statement for file in files for name, statement in parse(file.stem, file.read_text(), shared).items()}
 
 
 STATEMENTS = load(Path(__file__).parent / "queries")

@@ -131,7 +131,7 @@ class Gateway:
 
     async def database_answers(self) -> None:
         """Fail unless the database answers a small question."""
-        await self.db.read.fetch(STATEMENTS["leaderboard.regions"])
+        await self.db.read.fetch(STATEMENTS["catalog.regions"])
 
     @asynccontextmanager
     async def _lifespan(self, application: Starlette) -> AsyncIterator[None]:

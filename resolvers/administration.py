@@ -17,11 +17,11 @@ from resolvers.filters import StatFilter
 from resolvers.recording import ResultKey
 from resolvers.results import JobType
 
-LOCK_WITHDRAWALS = STATEMENTS["leaderboard.lock_withdrawals"]
-WITHDRAW_MATCHING = STATEMENTS["leaderboard.withdraw_matching"]
-WITHDRAW_BY_KEY = STATEMENTS["leaderboard.withdraw_by_key"]
-RESTORE_RESULTS = STATEMENTS["leaderboard.restore_results"]
-ANNOUNCE_CHANGE = STATEMENTS["leaderboard.announce_change"]
+LOCK_WITHDRAWALS = STATEMENTS["audit.lock_withdrawals"]
+WITHDRAW_MATCHING = STATEMENTS["audit.withdraw_matching"]
+WITHDRAW_BY_KEY = STATEMENTS["audit.withdraw_by_key"]
+RESTORE_RESULTS = STATEMENTS["audit.restore_results"]
+ANNOUNCE_CHANGE = STATEMENTS["audit.announce_change"]
 REGISTER_REGION = STATEMENTS["audit.register_region"]
 RENAME_REGION = STATEMENTS["audit.rename_region"]
 

@@ -21,8 +21,8 @@ from resolvers.errors import Internal, MayHaveMissed, PodiumError, Unavailable
 from resolvers.filters import StatFilter, Window
 from resolvers.streams import Event, State, States, Stream
 
-ANNOUNCED_RESULTS = STATEMENTS["leaderboard.announced_results"]
-RESULTS_MISSED = STATEMENTS["leaderboard.results_missed"]
+ANNOUNCED_RESULTS = STATEMENTS["results.announced_results"]
+RESULTS_MISSED = STATEMENTS["results.results_missed"]
 
 ROUND_S = 0.04  # what comes within it is read, executed and sent together
 PATIENCE_S = 1.5

@@ -8,11 +8,11 @@ from db.statements import STATEMENTS
 from resolvers.errors import InvalidRegion
 from resolvers.results import JobType, Result
 
-REGIONS = STATEMENTS["leaderboard.regions"]
-REGISTER_REGIONS = STATEMENTS["leaderboard.register_regions"]
-ADD_ORCHESTRATORS = STATEMENTS["leaderboard.add_orchestrators"]
-ADD_PIPELINES = STATEMENTS["leaderboard.add_pipelines"]
-ADD_MODELS = STATEMENTS["leaderboard.add_models"]
+REGIONS = STATEMENTS["catalog.regions"]
+REGISTER_REGIONS = STATEMENTS["catalog.register_regions"]
+ADD_ORCHESTRATORS = STATEMENTS["catalog.add_orchestrators"]
+ADD_PIPELINES = STATEMENTS["catalog.add_pipelines"]
+ADD_MODELS = STATEMENTS["catalog.add_models"]
 
 MAX_KNOWN = 100_000
 

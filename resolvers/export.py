@@ -20,7 +20,7 @@ from resolvers.page import PageRequest
 from resolvers.results import reported_at
 from resolvers.times import format_time
 
-PRESENT_TIME = STATEMENTS["leaderboard.present_time"]
+CLOCK = STATEMENTS["results.clock"]
 
 COLUMNS = (
     *("id", "recorded_at", "orchestrator", "region", "job_type", "pipeline", "model", "success_rate"),
@@ -110,7 +110,7 @@ class _Pages:
 
 async def _ending_now(db: Runner, wanted: StatFilter) -> StatFilter:
     # By the database's clock, which also gives results their times.
-    now: datetime = await db.fetchval(PRESENT_TIME)
+    now: datetime = await db.fetchval(CLOCK)
     window = wanted.window
     return replace(wanted, window=Window(window.since, min(window.until or now, now)))
 

@@ -13,12 +13,12 @@ from resolvers.filters import StatFilter, Window
 from resolvers.page import Page, PageRequest, from_micros, page_of, to_micros
 from resolvers.recording import ResultKey
 
-RESULTS = STATEMENTS["leaderboard.results"]
-RESULTS_BY_KEY = STATEMENTS["leaderboard.results_by_key"]
-COUNT_RESULTS = STATEMENTS["leaderboard.count_results"]
-ORCHESTRATORS = STATEMENTS["leaderboard.orchestrators_page"]
-COUNT_ORCHESTRATORS = STATEMENTS["leaderboard.count_orchestrators"]
-ORCHESTRATORS_BY_ADDRESS = STATEMENTS["leaderboard.orchestrators_by_address"]
+RESULTS = STATEMENTS["results.results"]
+RESULTS_BY_KEY = STATEMENTS["results.results_by_key"]
+COUNT_RESULTS = STATEMENTS["results.count_results"]
+ORCHESTRATORS = STATEMENTS["catalog.orchestrators_page"]
+COUNT_ORCHESTRATORS = STATEMENTS["catalog.count_orchestrators"]
+ORCHESTRATORS_BY_ADDRESS = STATEMENTS["catalog.orchestrators_by_address"]
 
 _MIN_MICROS = to_micros(datetime.min.replace(tzinfo=UTC))
 _MAX_MICROS = to_micros(datetime.max.replace(tzinfo=UTC))

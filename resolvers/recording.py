@@ -14,8 +14,8 @@ from resolvers.catalog import Catalog
 from resolvers.errors import InvalidArgument
 from resolvers.results import Result, check_result
 
-STORE_RESULTS = STATEMENTS["leaderboard.store_results"]
-CREATE_PARTITIONS = STATEMENTS["leaderboard.create_partitions"]
+STORE_RESULTS = STATEMENTS["results.store_results"]
+CREATE_PARTITIONS = STATEMENTS["results.create_partitions"]
 
 MAX_RESULTS = 1000
 MAX_ID = 2**63 - 1

@@ -7,6 +7,7 @@ import strawberry
 from strawberry import Info
 
 from resolvers import aggregation
+from resolvers.errors import Unavailable
 from schema.context import AggregatesKey, DistributionsKey, Question, context_of
 from schema.inputs import Dimension, StatFilter, dimensions, result_filter
 from schema.node import Node, global_id
@@ -89,8 +90,21 @@ class Grouped:
         return self.key.model
 
 
+@strawberry.type
 class Timed:
     """Something that remembers its question, for the distributions of its times, which need a further statement."""
+
+    @strawberry.field(description="Upload times of the results that have one, in seconds.")
+    async def upload_time(self, info: Info) -> Distribution | None:
+        return await self.distribution(info, "upload_time")
+
+    @strawberry.field(description="Download times of the results that have one, in seconds.")
+    async def download_time(self, info: Info) -> Distribution | None:
+        return await self.distribution(info, "download_time")
+
+    @strawberry.field(description="Transcoding times of the results that have one, in seconds.")
+    async def transcode_time(self, info: Info) -> Distribution | None:
+        return await self.distribution(info, "transcode_time")
 
     async def distribution(self, info: Info, name: str) -> Distribution | None:
         """How one of the times of this group (and bucket) spreads, None where nobody reported it."""
@@ -132,21 +146,9 @@ class Aggregate(Grouped, Timed):
     @strawberry.field(description="Round trip times, in seconds.")
     async def round_trip_time(self, info: Info) -> Distribution:
         found = await self.distribution(info, "round_trip_time")
-        if found is None:  # the group's results were there a moment ago, and are gone
-            raise LookupError("a group without results")
+        if found is None:  # a moment ago they were there
+            raise Unavailable("the group's results have been withdrawn meanwhile")
         return found
-
-    @strawberry.field(description="Upload times of the results that have one, in seconds.")
-    async def upload_time(self, info: Info) -> Distribution | None:
-        return await self.distribution(info, "upload_time")
-
-    @strawberry.field(description="Download times of the results that have one, in seconds.")
-    async def download_time(self, info: Info) -> Distribution | None:
-        return await self.distribution(info, "download_time")
-
-    @strawberry.field(description="Transcoding times of the results that have one, in seconds.")
-    async def transcode_time(self, info: Info) -> Distribution | None:
-        return await self.distribution(info, "transcode_time")
 
     @property
     def key_of_distributions(self) -> DistributionsKey:

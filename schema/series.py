@@ -46,18 +46,6 @@ class SeriesPoint(Timed):
     async def round_trip_time(self, info: Info) -> Distribution | None:
         return await self.distribution(info, "round_trip_time")
 
-    @strawberry.field(description="Upload times of the results that have one, in seconds.")
-    async def upload_time(self, info: Info) -> Distribution | None:
-        return await self.distribution(info, "upload_time")
-
-    @strawberry.field(description="Download times of the results that have one, in seconds.")
-    async def download_time(self, info: Info) -> Distribution | None:
-        return await self.distribution(info, "download_time")
-
-    @strawberry.field(description="Transcoding times of the results that have one, in seconds.")
-    async def transcode_time(self, info: Info) -> Distribution | None:
-        return await self.distribution(info, "transcode_time")
-
     @property
     def key_of_distributions(self) -> DistributionsKey:
         """The group, its question and its bucket."""

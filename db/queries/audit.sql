@@ -1,10 +1,10 @@
--- What administrators did: the log, and what they do to regions. Each deed and its entry are one statement; withdrawals
--- are in leaderboard.sql, with the filter that they share with questions.
+-- What administrators did: the log, and what they do to regions and results. Each deed and its entry are
+-- one statement.
 
 -- piece: columns
 id, recorded_at, actor, action, reason, affected, details
 
--- piece: matching
+-- piece: matching_entries
 ($1::podium.audit_action IS NULL OR action = $1)
   AND ($2::text IS NULL OR actor = $2)
   AND ($3::timestamptz IS NULL OR recorded_at >= $3)
@@ -17,10 +17,10 @@ AND ($5::bigint IS NULL OR id < $5) ORDER BY id DESC
 AND ($5::bigint IS NULL OR id > $5) ORDER BY id
 
 -- name: entries(action, actor, since, until, cursor, limit)
-SELECT {columns} FROM podium.audit_log WHERE {matching} {page:newest|oldest} LIMIT $6
+SELECT {columns} FROM podium.audit_log WHERE {matching_entries} {page:newest|oldest} LIMIT $6
 
 -- name: count_entries(action, actor, since, until)
-SELECT count(*) FROM podium.audit_log WHERE {matching}
+SELECT count(*) FROM podium.audit_log WHERE {matching_entries}
 
 -- name: entries_by_id(ids)
 SELECT {columns} FROM podium.audit_log WHERE id = ANY ($1::bigint[])
@@ -51,3 +51,48 @@ WITH before AS (
   FROM renamed WHERE name <> previous_name
 )
 SELECT id, code, job_type, name, created_at FROM renamed
+
+-- name: lock_withdrawals()
+-- One withdrawal after the other, until the end of the transaction: two that mark the same results would each wait for
+-- rows of the other.
+SELECT pg_advisory_xact_lock(hashtext('podium.withdrawals'))
+
+-- piece: next_entry
+entry AS MATERIALIZED (SELECT nextval('podium.audit_log_id_seq') AS id)
+
+-- name: withdraw_matching(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, actor, reason, details)
+WITH {next_entry},
+marked AS (
+  UPDATE podium.results AS r SET withdrawal_id = entry.id FROM entry WHERE {matching} RETURNING 1
+)
+INSERT INTO podium.audit_log (id, actor, action, reason, affected, details) OVERRIDING SYSTEM VALUE
+SELECT (SELECT id FROM entry), $14, 'withdraw_stats', $15, count(*), $16 FROM marked HAVING count(*) > 0
+RETURNING {columns}
+
+-- name: withdraw_by_key(orchestrators, recorded_ats, ids, actor, reason, details)
+-- The times apart from the keys, because they alone tell which partitions to look at.
+WITH {next_entry},
+marked AS (
+  UPDATE podium.results AS r SET withdrawal_id = entry.id FROM entry
+  WHERE r.recorded_at = ANY ($2::timestamptz[]) AND r.withdrawal_id IS NULL
+    AND (r.orchestrator_id, r.recorded_at, r.id) IN (
+      SELECT o.id, k.recorded_at, k.id
+      FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) AS k (address, recorded_at, id)
+      JOIN podium.orchestrators AS o ON o.address = k.address)
+  RETURNING 1
+)
+INSERT INTO podium.audit_log (id, actor, action, reason, affected, details) OVERRIDING SYSTEM VALUE
+SELECT (SELECT id FROM entry), $4, 'withdraw_stats', $5, count(*), $6 FROM marked HAVING count(*) > 0
+RETURNING {columns}
+
+-- name: restore_results(withdrawal_id, actor, reason, details)
+WITH restored AS (
+  UPDATE podium.results AS r SET withdrawal_id = NULL WHERE r.withdrawal_id = $1 RETURNING 1
+)
+INSERT INTO podium.audit_log (actor, action, reason, affected, details)
+SELECT $2, 'restore_stats', $3, count(*), $4 FROM restored HAVING count(*) > 0
+RETURNING {columns}
+
+-- name: announce_change()
+-- Tells listeners that what is recorded has changed without a new result, as by a withdrawal.
+SELECT pg_notify('podium_changes', '')

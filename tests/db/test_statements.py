@@ -30,9 +30,18 @@ def test_a_choice_is_made_among_pieces() -> None:
         statement.pick(order="sideways")
 
 
+def test_pieces_are_made_of_earlier_ones_and_of_shared_ones() -> None:
+    text = (
+        "-- piece: lately\nat > $1\n-- piece: wanted\n{lately} AND {mine}\n-- name: all(since)\nSELECT 1 WHERE {wanted}"
+    )
+    assert parse("noun", text, {"mine": "mine"})["noun.all"].sql == "SELECT 1 WHERE at > $1 AND mine"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("-- piece: a\n1\n-- piece: a\n2", "two pieces a"),
+        ("-- piece: a\n{b}\n-- piece: b\n2", "no piece 'b'"),
         ("-- name: all(since)\nSELECT 1", "names"),
         ("-- name: all()\nSELECT $1", "uses"),
         ("-- name: all()\nSELECT {missing}", "no piece 'missing'"),
