@@ -105,6 +105,7 @@ def export_request(pairs: Pairs, accept: str = "") -> ExportRequest:
     """The export that parameters ask for; InvalidArgument names the one that is unknown or cannot be."""
     lists, single = _by_name(pairs)
     default: Format = "ndjson" if re.search(r"\bndjson\b", accept) and "text/csv" not in accept else "csv"
+    single |= {name: value.lower() for name, value in single.items() if name == "job_type"}
     job_type = _one_of(single, "job_type", {"transcoding": "transcoding", "ai": "ai"}, None)
     return ExportRequest(
         StatFilter(

@@ -70,7 +70,9 @@ def _run(pairs: list[tuple[str, str]], output: Path | None, console: Console) ->
         _fail(f"{error.message}: {error.hint}" if error.hint else error.message)
     except BrokenPipeError:
         raise  # whoever read the output has enough, and typer ends quietly
-    except (SettingsError, EmbeddedPostgresError, OSError) as error:
+    except OSError as error:
+        _fail(f"{output or 'standard output'}: {error.strerror}")
+    except (SettingsError, EmbeddedPostgresError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         _fail("interrupted: the export is not complete", status=130)
@@ -95,6 +97,8 @@ async def _export(
 async def _opened(settings: Settings) -> AsyncIterator[Pool]:
     from gateway.serve import administered
 
+    if not settings.postgres and not (settings.podium_data_dir / "postgres").is_dir():
+        raise SettingsError(f"{settings.podium_data_dir} has no database: set POSTGRES, or PODIUM_DATA_DIR")
     async with administered(settings) as (_, urls):
         options = PoolOptions(
             size=1,

@@ -38,7 +38,8 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
         gateway = Gateway(settings, urls)
         await _open(gateway)
         if demo:
-            log.info("demo_stored", count=await fill_with_demo(gateway.db, gateway.catalog))
+            stored = await fill_with_demo(gateway.db, gateway.catalog)
+            log.info("demo_stored" if stored else "demo_not_needed", count=stored)
         config = uvicorn.Config(
             gateway.application(),
             loop="uvloop",

@@ -7,7 +7,6 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from resolvers.errors import InvalidArgument
 from resolvers.page import Page, PageRequest, page_of, to_micros
 
 
@@ -111,23 +110,26 @@ class GroupOrder(NamedTuple):
     steps: Sequence[AggregateOrder]
     group_by: Sequence[Dimension]
 
+    @property
+    def name(self) -> str:
+        """What tells it from other orders."""
+        return " ".join([*(f"{step.field}{'-' if step.descending else '+'}" for step in self.steps), *self.group_by])
+
 
 def aggregates_page(aggregates: Iterable[Aggregate], order: GroupOrder, request: PageRequest) -> Page[Aggregate]:
     """A page of groups in an order."""
     ranked = sorted(((aggregate_cursor(aggregate, order), aggregate) for aggregate in aggregates), key=_position)
     if request.cursor is not None:
-        if len(request.cursor) != len(order.steps) + len(order.group_by):
-            raise _foreign_cursor()
-        ranked = _beyond(ranked, request.cursor, backwards=request.backwards)
+        ranked = _beyond(ranked, order, request)
     if request.backwards:
         ranked.reverse()
     return page_of([aggregate for _, aggregate in ranked], request)
 
 
 def aggregate_cursor(aggregate: Aggregate, order: GroupOrder) -> list[Any]:
-    """Where a group stands in an order: values that rise along it, then its key."""
+    """Where a group stands in an order: its name, values that rise along it, then its key."""
     values = [_rising(getattr(aggregate, step.field), descending=step.descending) for step in order.steps]
-    return [*values, *comparable(aggregate.key, order.group_by)]
+    return [order.name, *values, *comparable(aggregate.key, order.group_by)]
 
 
 def comparable(key: GroupKey, group_by: Sequence[Dimension]) -> tuple[str, ...]:
@@ -149,13 +151,12 @@ def _position(ranked: tuple[list[Any], Aggregate]) -> list[Any]:
 
 
 def _beyond(
-    ranked: list[tuple[list[Any], Aggregate]], cursor: list[Any], *, backwards: bool
+    ranked: list[tuple[list[Any], Aggregate]], order: GroupOrder, request: PageRequest
 ) -> list[tuple[list[Any], Aggregate]]:
+    cursor = request.cursor or []
+    if len(cursor) != 1 + len(order.steps) + len(order.group_by) or cursor[0] != order.name:
+        raise request.foreign_cursor()
     try:
-        return [item for item in ranked if (item[0] < cursor if backwards else item[0] > cursor)]
+        return [item for item in ranked if (item[0] < cursor if request.backwards else item[0] > cursor)]
     except TypeError:
-        raise _foreign_cursor() from None
-
-
-def _foreign_cursor() -> InvalidArgument:
-    return InvalidArgument("cursor: this is no cursor of this list and order", field="cursor")
+        raise request.foreign_cursor() from None

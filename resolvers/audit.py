@@ -5,7 +5,6 @@ from typing import Any, Literal, NamedTuple
 
 from db.pool import Row, Runner
 from db.statements import STATEMENTS
-from resolvers.errors import InvalidArgument
 from resolvers.filters import Window
 from resolvers.page import Page, PageRequest, page_of
 
@@ -37,7 +36,7 @@ class EntryFilter(NamedTuple):
 async def entries_page(db: Runner, wanted: EntryFilter, request: PageRequest) -> Page[Row]:
     """A page of entries (id, recorded_at, actor, action, reason, affected, details), newest first."""
     statement = OLDEST_ENTRIES if request.backwards else NEWEST_ENTRIES
-    cursor = _cursor(request.cursor)
+    cursor = _cursor(request)
     return page_of(await db.fetch(statement, **wanted.parameters, cursor=cursor, limit=request.size + 1), request)
 
 
@@ -52,11 +51,11 @@ async def entries_by_id(db: Runner, ids: Sequence[int]) -> list[Row | None]:
     return [found.get(id_) for id_ in ids]
 
 
-def _cursor(cursor: list[Any] | None) -> int | None:
-    match cursor:
+def _cursor(request: PageRequest) -> int | None:
+    match request.cursor:
         case None:
             return None
         case [int(id_)] if 0 <= id_ <= MAX_ENTRY_ID:
             return id_
         case _:
-            raise InvalidArgument("cursor: this is no cursor of this list", field="cursor")
+            raise request.foreign_cursor()

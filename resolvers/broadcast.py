@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from db.pool import Row, Runner
@@ -29,6 +29,7 @@ PATIENCE_S = 1.5
 MAX_CAUGHT_UP = 1000
 MAX_READ = 1000  # results in one round
 MAX_PENDING = 10_000
+MAX_COMPUTING = 2  # states at once
 
 
 class Broadcast:
@@ -45,6 +46,8 @@ class Broadcast:
         self._report = report
         self._streams = _Streams({}, set())
         self._hearing: Hearing | None = None
+        # The connections of the primary are for what is stored and told, whatever is computed beside.
+        self._computing = asyncio.Semaphore(MAX_COMPUTING)
         self._loops: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()  # those too that are about to end
 
@@ -63,7 +66,12 @@ class Broadcast:
         """What is computed from the results: now, and again when any was recorded or withdrawn."""
         changes: Stream[None] = Stream(self._leave)
         self._streams.changes.add(changes)
-        return States(await self._opened(changes), compute)
+
+        async def compute_in_turn() -> State:
+            async with self._computing:
+                return await compute()
+
+        return States(await self._opened(changes), compute_in_turn)
 
     async def close(self) -> None:
         """End all streams."""
@@ -82,6 +90,7 @@ class Broadcast:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self._hearing.is_up.wait()
+            stream.since = self._hearing.present_time()
         except BaseException as error:
             await stream.aclose()
             if isinstance(error, TimeoutError):
@@ -120,6 +129,8 @@ class Hearing:
         self._wake = asyncio.Event()
         self._known = Known()
         self._heard_until: datetime | None = None
+        self._answered_at: datetime | None = None
+        self._answered_at_s = 0.0  # by the clock of the loop
         self._gap: Window | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -133,12 +144,18 @@ class Hearing:
         if len(self._pending) > MAX_PENDING:
             self._end_all(MayHaveMissed(self._pending[0].recorded_at, self._pending[-1].recorded_at))
 
+    def present_time(self) -> datetime | None:
+        """The database's time, as far as the line has told."""
+        elapsed_s = asyncio.get_running_loop().time() - self._answered_at_s
+        return self._answered_at and self._answered_at + timedelta(seconds=elapsed_s)
+
     def line_answers(self, at: datetime) -> None:
         """The line works; everything announced before this time of the database's has been heard."""
         if not self.is_up.is_set() and self._heard_until:
             self._gap = self._gap or Window(self._heard_until - COMMIT_TIME)
             self._has_changed = True
             self._wake.set()
+        self._answered_at, self._answered_at_s = at, asyncio.get_running_loop().time()
         self.is_up.set()
         if self._gap:
             self._gap = replace(self._gap, until=at)
@@ -205,12 +222,14 @@ class Hearing:
         if len(rows) > MAX_CAUGHT_UP:
             self._end_all(MayHaveMissed(gap.since, gap.until))
         else:
-            self._deliver(rows)
+            self._deliver(rows, is_late=True)
 
-    def _deliver(self, rows: Sequence[Row]) -> None:
+    def _deliver(self, rows: Sequence[Row], *, is_late: bool = False) -> None:
         new = self._known.new(rows)
         for stream, matches in self._streams.results.items():
-            stream.put([row for row in new if matches(row)])
+            # What is late may be from before somebody subscribed.
+            told = [row for row in new if stream.since and row.recorded_at >= stream.since] if is_late else new
+            stream.put([row for row in told if matches(row)])
 
     def _worry(self) -> None:
         if self._deadline is None:

@@ -52,6 +52,8 @@ async def coverage(db: Runner, orchestrator: str | None, window: Window, now: da
         addresses=None if orchestrator is None else [orchestrator.lower()],
         limit=limit,
     )
+    if orchestrator is not None and not rows:
+        return [Coverage(orchestrator.lower(), [])]
     grouped = groupby(rows, key=attrgetter("orchestrator"))
     return [Coverage(address, [_cell(row) for row in cells]) for address, cells in grouped]
 

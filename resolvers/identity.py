@@ -1,12 +1,13 @@
 """Who asks, and what they may do."""
 
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
 from resolvers.errors import Forbidden, PostingDisabled, Unauthenticated
 from resolvers.signing import WebhookHeaders, is_signed, verify_webhook
-from resolvers.tokens import TokenVerifier, subject_of
+from resolvers.tokens import LEEWAY_S, TokenVerifier, subject_of
 
 
 class Scope(StrEnum):
@@ -26,6 +27,12 @@ class Identity:
     subject: str | None = None
     shown: Literal["nothing", "token", "signature", "webhook"] = "nothing"
     message_id: str | None = None
+    expires_at: float | None = None  # in Unix seconds, of a token
+
+    @property
+    def left_s(self) -> float | None:
+        """For how long it counts; None where it has no end."""
+        return None if self.expires_at is None else max(0.0, self.expires_at - time.time())
 
     @property
     def owner(self) -> str:
@@ -55,7 +62,9 @@ class Authenticator:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and self.tokens.is_configured:
             claims = await self.tokens.claims(token.strip())
-            return Identity(self._scopes(*scopes_of(claims)), subject_of(claims), shown="token")
+            return Identity(
+                self._scopes(*scopes_of(claims)), subject_of(claims), shown="token", expires_at=claims["exp"] + LEEWAY_S
+            )
         if authorization and body is not None and is_signed(body, authorization, self.secrets):
             return Identity(self._scopes(Scope.PUBLISH), shown="signature")
         return Identity(self.anonymous_scopes)

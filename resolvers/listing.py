@@ -8,7 +8,6 @@ from typing import Any
 
 from db.pool import Row, Runner
 from db.statements import STATEMENTS
-from resolvers.errors import InvalidArgument
 from resolvers.filters import StatFilter, Window
 from resolvers.page import Page, PageRequest, from_micros, page_of, to_micros
 from resolvers.recording import ResultKey
@@ -83,8 +82,9 @@ class OrchestratorFilter:
 
 async def all_results(db: Runner, wanted: StatFilter) -> list[Row]:
     """Every matching result, newest first."""
-    statement, cursor = RESULTS.pick(page=ResultOrder.NEWEST), _result_position(None, ResultOrder.NEWEST)
-    return await db.fetch(statement, **await wanted.parameters(db), **cursor, limit=None)
+    position = _result_position(PageRequest(0, None, backwards=False), ResultOrder.NEWEST)
+    statement = RESULTS.pick(page=ResultOrder.NEWEST)
+    return await db.fetch(statement, **await wanted.parameters(db), **position, limit=None)
 
 
 async def results_page(
@@ -94,7 +94,7 @@ async def results_page(
     rows = await db.fetch(
         RESULTS.pick(page=_direction(order, request)),
         **await wanted.parameters(db),
-        **_result_position(request.cursor, order),
+        **_result_position(request, order),
         limit=request.size + 1,
     )
     return page_of(rows, request)
@@ -131,7 +131,7 @@ async def orchestrators_page(
     rows = await db.fetch(
         ORCHESTRATORS.pick(orchestrators=_direction(order, request)),
         **await wanted.parameters(db),
-        **_orchestrator_position(request.cursor, order),
+        **_orchestrator_position(request, order),
         limit=request.size + 1,
     )
     return page_of(rows, request)
@@ -158,39 +158,35 @@ def _direction(order: StrEnum, request: PageRequest) -> str:
     return _OPPOSITE[order] if request.backwards else order
 
 
-def _result_position(cursor: list[Any] | None, order: ResultOrder) -> dict[str, Any]:
-    match cursor:
+def _result_position(request: PageRequest, order: ResultOrder) -> dict[str, Any]:
+    match request.cursor:
         case None:
             return {"cursor_at": None, "cursor_id": None, "cursor_value": None}
         case [int(micros), int(id_)] if order not in _VALUES and abs(id_) < _MAX_ID:
-            return {"cursor_at": _time(micros), "cursor_id": id_, "cursor_value": None}
+            return {"cursor_at": _time(micros, request), "cursor_id": id_, "cursor_value": None}
         case [int(micros), int(id_), int() | float() as value] if order in _VALUES and abs(id_) < _MAX_ID:
-            return {"cursor_at": _time(micros), "cursor_id": id_, "cursor_value": float(value)}
+            return {"cursor_at": _time(micros, request), "cursor_id": id_, "cursor_value": float(value)}
         case _:
-            raise _foreign_cursor()
+            raise request.foreign_cursor()
 
 
-def _orchestrator_position(cursor: list[Any] | None, order: OrchestratorOrder) -> dict[str, Any]:
-    match cursor:
+def _orchestrator_position(request: PageRequest, order: OrchestratorOrder) -> dict[str, Any]:
+    match request.cursor:
         case None:
             return {"cursor_address": None, "cursor_at": None}
         case [str(address)] if not _is_by_time(order):
             return {"cursor_address": address, "cursor_at": None}
         case [str(address), int(micros)] if _is_by_time(order):
-            return {"cursor_address": address, "cursor_at": _time(micros)}
+            return {"cursor_address": address, "cursor_at": _time(micros, request)}
         case _:
-            raise _foreign_cursor()
+            raise request.foreign_cursor()
 
 
 def _is_by_time(order: OrchestratorOrder) -> bool:
     return order in (OrchestratorOrder.NEWEST, OrchestratorOrder.OLDEST)
 
 
-def _time(micros: int) -> datetime:
+def _time(micros: int, request: PageRequest) -> datetime:
     if not _MIN_MICROS <= micros <= _MAX_MICROS:
-        raise _foreign_cursor()
+        raise request.foreign_cursor()
     return from_micros(micros)
-
-
-def _foreign_cursor() -> InvalidArgument:
-    return InvalidArgument("cursor: this is no cursor of this list and order", field="cursor")

@@ -25,6 +25,11 @@ class PageRequest:
     cursor: list[Any] | None
     backwards: bool
 
+    def foreign_cursor(self) -> InvalidArgument:
+        """What to raise when the cursor is none of the list, or of its order; it names the argument."""
+        name = "before" if self.backwards else "after"
+        return InvalidArgument(f"{name}: this is no cursor of this list and order", field=name)
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, Generic, Self, TypeVar
 
 from resolvers.errors import Overloaded, PodiumError
@@ -18,6 +19,7 @@ class Stream(Generic[Event]):
     """Events for one subscriber, in the rounds in which they came; `end` lets it end, with an error or without."""
 
     def __init__(self, leave: Callable[["Stream[Any]"], None]) -> None:
+        self.since: datetime | None = None  # by the database's clock; None before it is open
         self._leave = leave
         self._waiting: list[Event] = []
         self._wake = asyncio.Event()

@@ -31,7 +31,10 @@ def parse_time(text: object) -> datetime:
     """A time in RFC 3339; one without an offset is in UTC. ValueError for anything else."""
     if not isinstance(text, str):
         raise ValueError("a DateTime is a text in RFC 3339, like 2026-11-22T12:00:00Z")
-    time = datetime.fromisoformat(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"a DateTime is in RFC 3339, like 2026-11-22T12:00:00Z, not {text[:40]!r}") from None
     try:
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except OverflowError:

@@ -13,9 +13,11 @@ from resolvers import audit, leaderboard, listing
 from resolvers.aggregation import Aggregate, Dimension, Distribution, GroupKey
 from resolvers.broadcast import Broadcast
 from resolvers.catalog import Catalog
+from resolvers.errors import InvalidArgument
 from resolvers.filters import StatFilter, Window
 from resolvers.identity import Authenticator, Identity, Scope
 from resolvers.recording import Recorder
+from resolvers.series import MAX_POINTS
 from schema.scalars import TimeRange
 
 
@@ -81,6 +83,7 @@ class Context:
         self.db = backend.db
         # One present time for the whole request, so that equal questions of its fields are recognised as equal.
         self.now = datetime.now(UTC)
+        self._points = 0
         self._loads: set[asyncio.Task[Any] | None] = set()
         self.orchestrators: DataLoader[str, Any] = DataLoader(load_fn=self._noted(self._load_orchestrators))
         self.audit_entries: DataLoader[int, Any] = DataLoader(load_fn=self._noted(self._load_audit_entries))
@@ -108,6 +111,13 @@ class Context:
     def renewed(self, backend: Backend) -> "Context":
         """The same client's, with another present time and nothing loaded."""
         return Context(backend, self.identity)
+
+    def take_points(self, number: int) -> None:
+        """Raise InvalidArgument when all series of the request have more points than one may have."""
+        self._points += number
+        if self._points > MAX_POINTS:
+            message = f"bucket: the series of a request have at most {MAX_POINTS} points, and these {self._points}"
+            raise InvalidArgument(message, field="bucket")
 
     def cancel_loads(self) -> None:
         """End what is being loaded: each load has a task of its own, which outlives those that wait for it."""
@@ -146,6 +156,9 @@ class Context:
         for question in {(key.wanted, key.group_by) for key in keys}:
             wanted, group_by = question
             addresses = tuple(key.orchestrator for key in keys if (key.wanted, key.group_by) == question)
+            if wanted.orchestrators is not None:
+                named = {address.lower() for address in wanted.orchestrators}
+                addresses = tuple(address for address in addresses if address in named)
             groups = await leaderboard.aggregates(self.db, replace(wanted, orchestrators=addresses), group_by)
             for group in groups:
                 found[AggregatesKey(group.key.orchestrator or "", wanted, group_by)].append(group)

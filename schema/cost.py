@@ -9,6 +9,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLField,
     GraphQLInterfaceType,
     GraphQLList,
     GraphQLObjectType,
@@ -26,7 +27,7 @@ from graphql import (
 from resolvers.page import DEFAULT_PAGE, MAX_PAGE
 
 MAX_COST = 5000
-LIST_SIZE = 10  # assumed of a list that is no page
+LIST_SIZE = 10  # assumed of a list that is no page, and whose metadata has no `size`
 
 
 def check_cost(
@@ -77,7 +78,7 @@ class _Counter:
             return 0
         own_page = self._page(node) if "first" in field.args else None
         if isinstance(get_nullable_type(field.type), GraphQLList):
-            return (own_page or page or LIST_SIZE) * (1 + self.objects(node.selection_set, named, None))
+            return (own_page or page or _assumed(field)) * (1 + self.objects(node.selection_set, named, None))
         return 1 + self.objects(node.selection_set, named, own_page)
 
     def _of_fragment(self, name: str, page: int | None) -> int:
@@ -90,11 +91,18 @@ class _Counter:
     def _page(self, node: FieldNode) -> int:
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         sizes = [self._size(given[name]) for name in ("first", "last") if name in given]
-        return min(max((size for size in sizes if size is not None), default=DEFAULT_PAGE), MAX_PAGE)
+        return max(0, min(max((size for size in sizes if size is not None), default=DEFAULT_PAGE), MAX_PAGE))
 
     def _size(self, value: Any) -> int | None:
         size = self._variables.get(value.name.value) if isinstance(value, VariableNode) else _integer(value)
+        if isinstance(size, float) and size.is_integer():  # which is an Int in the JSON of variables
+            return int(size)
         return size if isinstance(size, int) else None
+
+
+def _assumed(field: GraphQLField) -> int:
+    definition = field.extensions.get("strawberry-definition")
+    return int(definition.metadata.get("size", LIST_SIZE)) if definition else LIST_SIZE
 
 
 def _integer(value: Any) -> int | None:

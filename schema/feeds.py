@@ -15,6 +15,7 @@ from schema.errors import answer_of, formatted, shown_error
 from schema.operations import Operation, Operations, Refused
 
 MAX_SUBSCRIBERS = 10_000
+MAX_FEEDS = 1_000  # different ones: each is computed by itself
 MAX_EXECUTED = 100  # events at once; then other work has its turn
 
 Errors = list[dict[str, Any]]
@@ -69,10 +70,11 @@ class Feeds:
         Whoever has the same scopes and asks for the same shares a feed, which is that of the first.
         """
         if self.subscribers >= MAX_SUBSCRIBERS:
-            error = TooManySubscriptions(f"this server has {MAX_SUBSCRIBERS} subscribers", hint="try again later")
-            raise Refused([shown_error(error, self.backend.report)])
+            raise self._too_many(f"this server has {MAX_SUBSCRIBERS} subscribers")
         key = (operation.request.query, operation.request.name, _key(operation.request.variables), context.scopes)
         feed = self._feeds.get(key)
+        if feed is None and len(self._feeds) >= MAX_FEEDS:
+            raise self._too_many(f"this server has {MAX_FEEDS} different subscriptions")
         if feed is None:
             feed = self._feeds[key] = _Feed(
                 self.operations, self.backend, operation, context, partial(self._forget, key)
@@ -85,6 +87,10 @@ class Feeds:
             leave()
             raise
         return leave
+
+    def _too_many(self, message: str) -> Refused:
+        error = TooManySubscriptions(message, hint="try again later")
+        return Refused([shown_error(error, self.backend.report)])
 
     def _leave(self, feed: "_Feed", subscriber: Subscriber) -> None:
         self.subscribers -= 1

@@ -1,5 +1,6 @@
 """GraphQL over HTTP: what a request must look like, and which status its answer has."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from resolvers.identity import Identity
 from resolvers.signing import WebhookHeaders
 from schema import operations
 from schema.context import Context
-from schema.errors import MAX_ERRORS, answer_of, extensions, formatted
+from schema.errors import MAX_ERRORS, answer_of, extensions, formatted, shown_error
 from schema.feeds import Feeds
 from schema.operations import InvalidRequest, Operation, Refused
 from schema.sse import EVENT_STREAM, EventStream, EventStreams, whole
@@ -94,9 +95,17 @@ class GraphQLEndpoint:
         leave = await self._feeds.join(operation, context, stream)
         self._streams.add(stream)
 
+        expiry = None
+        if (left_s := context.identity.left_s) is not None:
+            expired = shown_error(Unauthenticated.by_token("the token has expired"), self._backend.report)
+            errors = [formatted(expired, self._backend.report)]
+            expiry = asyncio.get_running_loop().call_later(left_s, stream.end, errors)
+
         def end() -> None:
             self._streams.discard(stream)
             leave()
+            if expiry:
+                expiry.cancel()
 
         stream.leave = end
         return stream

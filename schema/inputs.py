@@ -9,9 +9,12 @@ import strawberry
 
 from resolvers import aggregation, filters, listing, results
 from resolvers.aggregation import AggregateField, Bound
+from resolvers.errors import InvalidArgument
 from resolvers.filters import Window
 from resolvers.listing import ResultOrder
 from schema.scalars import FloatRange, IntRange, JobType, StringIn, TimeRange
+
+MAX_VALUES = 1000  # of one list in a filter
 
 
 @strawberry.enum(description="What results can be grouped by.")
@@ -113,15 +116,15 @@ def result_filter(given: StatFilter | None, default_window: Window, now: datetim
     return filters.StatFilter(
         window=given.during.window(now) if given.during else default_window,
         job_type=cast(results.JobType, given.job_type.value) if given.job_type else None,
-        orchestrators=_values(given.orchestrator),
-        regions=_values(given.region),
-        pipelines=_values(given.pipeline),
-        models=_values(given.model),
+        orchestrators=_values(given.orchestrator, "orchestrator"),
+        regions=_values(given.region, "region"),
+        pipelines=_values(given.pipeline, "pipeline"),
+        models=_values(given.model, "model"),
         min_success_rate=success_rate.min,
         max_success_rate=success_rate.max,
         min_round_trip_time=round_trip_time.min,
         max_round_trip_time=round_trip_time.max,
-        error_codes=_values(given.error_code),
+        error_codes=_values(given.error_code, "errorCode"),
         model_is_warm=given.model_is_warm,
         is_withdrawn=given.withdrawn,
     )
@@ -132,7 +135,7 @@ def orchestrator_filter(given: OrchestratorFilter | None, now: datetime) -> list
     if given is None:
         return listing.OrchestratorFilter()
     return listing.OrchestratorFilter(
-        addresses=_values(given.address),
+        addresses=_values(given.address, "address"),
         contains=given.address_contains,
         first_seen=given.first_seen.window(now, "firstSeen") if given.first_seen else None,
         tested=None if given.tested is None else result_filter(given.tested, Window(), now),
@@ -155,5 +158,7 @@ def order_steps(given: Sequence[AggregateOrder] | None) -> list[aggregation.Aggr
     return [cast(aggregation.AggregateOrder, step.value) for step in given or ()]
 
 
-def _values(given: StringIn | None) -> tuple[str, ...] | None:
+def _values(given: StringIn | None, name: str) -> tuple[str, ...] | None:
+    if given is not None and len(given.in_) > MAX_VALUES:
+        raise InvalidArgument(f"{name}: at most {MAX_VALUES} values, not {len(given.in_)}", field=name)
     return None if given is None else tuple(given.in_)

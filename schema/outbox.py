@@ -118,7 +118,9 @@ class _Waiting(NamedTuple):
 
 
 class Outbox:
-    """Messages for one client. When there are too many, they are dropped and `on_full` is called."""
+    """Messages for one client. When there are too many, they are dropped, `on_full` is called, and only single messages
+    are taken from then on.
+    """
 
     def __init__(self, wire: Wire, on_full: Callable[[], None]) -> None:
         self.wire = wire
@@ -126,6 +128,7 @@ class Outbox:
         self._on_full = on_full
         self._waiting: deque[_Waiting] = deque()
         self._bytes = self._messages = 0
+        self._is_full = False
 
     @property
     def is_empty(self) -> bool:
@@ -134,19 +137,30 @@ class Outbox:
 
     def put(self, messages: Sequence[bytes], tail: bytes, size: int) -> None:
         """Send, or keep until the client has read; messages have their heads, size counts their bytes with tails."""
+        if self._is_full:
+            return
         if not self._waiting and self.wire.is_ready:
             self.wire.write(messages, tail)
             return
-        self._waiting.append(_Waiting(messages, tail, size))
-        self._bytes += size
-        self._messages += len(messages)
+        self._keep(messages, tail, size)
         if len(self._waiting) > 1 and (self._bytes > MAX_BYTES or self._messages > MAX_MESSAGES):
             self.clear()
+            self._is_full = True
             self._on_full()
 
     def put_one(self, message: bytes) -> None:
-        """Send one message, or keep it."""
-        self.put([self.wire.head(len(message)) + message], b"", len(message))
+        """Send one message, or keep it, also behind what was dropped."""
+        messages = [self.wire.head(len(message)) + message]
+        if self._is_full:
+            self._keep(messages, b"", len(message))
+            self._flush()
+        else:
+            self.put(messages, b"", len(message))
+
+    def _keep(self, messages: Sequence[bytes], tail: bytes, size: int) -> None:
+        self._waiting.append(_Waiting(messages, tail, size))
+        self._bytes += size
+        self._messages += len(messages)
 
     def clear(self) -> None:
         """Drop what waits."""

@@ -21,7 +21,8 @@ from schema.results import Stat
 
 _KEY_DESCRIPTION = (
     f"A key that you make up for these results, at most {MAX_KEY_LENGTH} characters: whoever posts them again with it "
-    "within 24 hours gets the results that are there already. Keys of different clients do not meet."
+    "within 24 hours gets the results that are there already. Keys of different subjects of tokens do not meet; all "
+    "who sign with SECRET share theirs."
 )
 
 

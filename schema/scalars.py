@@ -37,7 +37,9 @@ class JobType(Enum):
 
 @strawberry.input(description="Matches any of these values.")
 class StringIn:
-    in_: list[str] = strawberry.field(name="in", description="The values, compared exactly unless said otherwise.")
+    in_: list[str] = strawberry.field(
+        name="in", description="The values, at most 1,000, compared exactly unless said otherwise."
+    )
 
 
 @strawberry.input(description="A range of numbers, both ends included.")

@@ -14,6 +14,8 @@ from schema.inputs import Dimension, Filter, dimensions, result_filter
 from schema.leaderboard import Distribution, Grouped, Timed
 from schema.permissions import READ
 
+POINTS_SIZE = 100  # assumed of a line when its cost is counted
+
 
 @strawberry.enum(description="How long a bucket is; those of 6 hours and more follow the calendar.")
 class Bucket(Enum):
@@ -55,7 +57,9 @@ class SeriesPoint(Timed):
 @strawberry.type(description="One group's aggregates over time. What it is not grouped by is null.")
 class Series(Grouped):
     label: str = strawberry.field(description="The group in a few words, for a legend; `all` without any dimension.")
-    points: list[SeriesPoint] = strawberry.field(description="Every bucket of the window, the empty ones too.")
+    points: list[SeriesPoint] = strawberry.field(
+        description="Every bucket of the window, the empty ones too.", metadata={"size": POINTS_SIZE}
+    )
 
 
 @strawberry.type
@@ -63,7 +67,7 @@ class SeriesQuery:
     @strawberry.field(
         extensions=[READ],
         description="Aggregates over time, one line per group with results, by its key, in the default window when no "
-        f"other is given; at most {series.MAX_POINTS} points in all. Without a dimension there is exactly one line.",
+        f"other is given; at most {series.MAX_POINTS:,} points in a request. Without a dimension there is one line.",
     )
     async def series(
         self,
@@ -83,6 +87,7 @@ class SeriesQuery:
         grouped, length = dimensions(group_by or []), buckets.Bucket(str(bucket.value))
         zone = buckets.time_zone(time_zone)
         found = await series.series(context.db, wanted, length, zone, grouped, context.now)
+        context.take_points(sum(len(line.points) for line in found.lines))
         question = Question(found.wanted, grouped, found.starts)
         return [_series(line, question) for line in found.lines]
 

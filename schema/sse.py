@@ -41,6 +41,8 @@ class EventStream:
 
     def deliver(self, payloads: Payloads) -> None:
         """Add answers; too many that wait end the stream."""
+        if self._is_over:
+            return
         events = payloads.form(EVENT_STREAM, _events)
         self._bytes += len(events)
         self._messages += len(payloads.payloads)

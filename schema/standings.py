@@ -72,7 +72,7 @@ class StandingsQuery:
         model: OneModel = None,
         region: OneRegion = None,
         during: During = None,
-        order_by: RankedBy = LeaderboardOrder.SCORE,
+        order_by: RankedBy = LeaderboardOrder.LOWER_BOUND,
         first: FirstPlaces = None,
     ) -> list[Standing]:
         context = context_of(info)

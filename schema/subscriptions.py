@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 import strawberry
 from strawberry import Info
 
+from resolvers.errors import InvalidArgument
 from resolvers.filters import Window
 from schema.context import context_of
 from schema.inputs import Filter, result_filter
@@ -35,6 +36,8 @@ class Subscription:
     async def stat_recorded(self, info: Info, filter: Filter = None) -> AsyncIterator[Stat]:
         context = context_of(info)
         wanted = result_filter(filter, Window(), context.now)
+        if wanted.is_withdrawn:
+            raise InvalidArgument("filter: what is withdrawn is not told", field="filter.withdrawn")
         source: Any = await context.backend.broadcast.results(wanted)
         return cast(AsyncIterator[Stat], source)
 
@@ -52,7 +55,7 @@ class Subscription:
         model: OneModel = None,
         region: OneRegion = None,
         during: During = None,
-        order_by: RankedBy = LeaderboardOrder.SCORE,
+        order_by: RankedBy = LeaderboardOrder.LOWER_BOUND,
         first: FirstPlaces = None,
     ) -> AsyncIterator[list[Standing]]:
         context = context_of(info)

@@ -87,6 +87,7 @@ class _Session:
         self._authorization = authorization
         self._context: Context | None = None
         self._is_cut = False
+        self._ends_at: float | None = None  # with the client's token, by the clock of the loop
         self._running: dict[str, _Running] = {}
 
     async def run(self, receive: Receive, send: Send) -> None:
@@ -117,8 +118,10 @@ class _Session:
                 while (received := await receive())["type"] != "websocket.disconnect":
                     await self._handle(_decoded(received.get("text")))
                     if self._context:
-                        patience.reschedule(None)
+                        patience.reschedule(self._ends_at)
         except TimeoutError:
+            if self._context:
+                raise _Close(4403, "The token has expired") from None
             raise _Close(4408, "Connection initialisation timeout") from None
 
     async def _handle(self, message: dict[str, Any]) -> None:
@@ -148,6 +151,8 @@ class _Session:
             self._context = await identified(self.door.backend, str(authorization))
         except PodiumError as error:
             raise _Close(4403, error.message) from None
+        if (left_s := self._context.identity.left_s) is not None:
+            self._ends_at = asyncio.get_running_loop().time() + left_s
         self._send({"type": "connection_ack"})
 
     def _start(self, id_: str, payload: Any) -> None:
@@ -176,14 +181,10 @@ class _Session:
     def _end_slow(self) -> None:
         report = self.door.backend.report
         for running in tuple(self._running.values()):
-            if running.is_subscription:
-                report("slow_consumer_ended")
-                running.refuse([shown_error(SlowConsumer(), report)])
-        asyncio.get_running_loop().call_later(LEAVE_TIMEOUT_S, self._cut_unless_read)
-
-    def _cut_unless_read(self) -> None:
-        if not self.outbox.is_empty:
-            self._cut()
+            report("slow_consumer_ended")
+            running.refuse([shown_error(SlowConsumer(), report)])
+        # Answers of what had ended before may be among what was dropped: only a new connection is sound again.
+        asyncio.get_running_loop().call_later(LEAVE_TIMEOUT_S, self._cut)
 
     def _cut(self) -> None:
         self._is_cut = True
@@ -193,7 +194,13 @@ class _Session:
     async def _close(self, send: Send, close: _Close) -> None:
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
-                await send({"type": "websocket.close", "code": close.code, "reason": close.reason[:100]})
+                await send(
+                    {
+                        "type": "websocket.close",
+                        "code": close.code,
+                        "reason": close.reason.encode()[:123].decode(errors="ignore"),
+                    }
+                )
         except TimeoutError:  # the client does not read
             self._cut()
         except Exception as error:  # it has left

@@ -91,6 +91,23 @@ async def test_what_was_recorded_while_the_line_was_away_is_caught_up_with(
         assert [await number(socket) for _ in range(1, 20)] == list(range(1, 20))
 
 
+async def test_what_was_recorded_before_subscribing_is_not_caught_up_with(
+    running: Running, connection: asyncpg.Connection
+) -> None:
+    for before in range(3):
+        await post(running, before)
+    async with open_socket(running.url) as socket, open_socket(running.url) as later:
+        await socket.subscribe(RECORDED)
+        await hears(running)
+        await post(running, 10)
+        assert await number(socket) == 10
+        await later.subscribe(RECORDED)
+        await hears(running, 2)
+        await connection.fetch(END_LISTENERS)
+        await post(running, 11)
+        assert [await number(socket), await number(later)] == [11, 11]
+
+
 async def test_a_postgres_that_stays_away_ends_subscriptions_soon_and_refuses_new_ones(tmp_path: Any) -> None:
     async with own_postgres(tmp_path) as (server, running), open_socket(running.url) as socket:
         await socket.subscribe(RECORDED)

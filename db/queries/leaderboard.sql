@@ -116,7 +116,7 @@ HAVING count(*) FILTER (WHERE {failed}) > 0
 
 -- name: failure_codes(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, by_orchestrator, by_region, by_job_type, by_pipeline, by_model)
 -- The codes of each group's failed results: in how many of them, how often, and when last. NULL stands for no code.
-SELECT {dimensions}, e.error_code, count(*) AS results, sum(e.count)::bigint AS count, max(r.recorded_at) AS last_at
+SELECT {dimensions}, e.error_code, count(*) AS results, least(sum(e.count), 2147483647)::bigint AS count, max(r.recorded_at) AS last_at
 FROM podium.results AS r {names}
 CROSS JOIN LATERAL (
   SELECT nullif(error ->> 'error_code', '') AS error_code, sum((error ->> 'count')::bigint) AS count

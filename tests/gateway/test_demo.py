@@ -35,8 +35,9 @@ async def test_every_example_finds_something(demo: Running) -> None:
 async def test_it_shows_ranks_that_change_gaps_and_every_reason(demo: Running) -> None:
     assert await fill_with_demo(demo.gateway.db, demo.gateway.catalog) == 0, "it fills an empty database only"
     data = await demo.ask(
-        """{ byScore: leaderboard(jobType: TRANSCODING, during: { last: "4d" }) { orchestrator { address } rankChange }
-        byBound: leaderboard(jobType: TRANSCODING, orderBy: LOWER_BOUND) { orchestrator { address } }
+        """{ byScore: leaderboard(jobType: TRANSCODING, orderBy: SCORE, during: { last: "4d" }) {
+          orchestrator { address } rankChange }
+        byBound: leaderboard(jobType: TRANSCODING) { orchestrator { address } }
         series(filter: { during: { last: "7d" } }, bucket: SIX_HOURS, groupBy: [ORCHESTRATOR]) { points { score } }
         failures(groupBy: []) { codes { errorCode } }
         coverage { missing { status } } }"""

@@ -6,6 +6,7 @@ import pytest
 from graphql import parse
 
 from schema.limits import check_limits
+from tests.harness import Running
 
 
 def excesses(document: str) -> list[str]:
@@ -50,3 +51,29 @@ def test_fragments_that_spread_each_other_twice_are_measured_at_once() -> None:
 
 def test_a_fragment_that_spreads_itself_ends() -> None:
     assert excesses("{ ...F } fragment F on T { a ...F }") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ("{ x: stats(first: -100000) @skip(if: true) { nodes { id } } stats(first: 1000) { nodes { @FIELDS } } }", {}),
+        ("query ($n: Int) { stats(first: $n) { nodes { @FIELDS } } }", {"n": 1000.0}),
+        ("query ($n: Int = 1000) { stats(last: $n) { nodes { @FIELDS } } }", {}),
+        ("{ series(bucket: DAY) { points { roundTripTime { p50 } uploadTime { p50 } @TIMES } } }", {}),
+    ],
+)
+async def test_what_is_too_dear_is_refused_however_it_is_said(
+    running: Running, query: str, variables: dict[str, float]
+) -> None:
+    fields = {"@FIELDS": "orchestrator { id } region { id } errors { errorCode }"}
+    fields |= {"@TIMES": "downloadTime { p50 } transcodeTime { p50 }"}
+    for name, text in fields.items():
+        query = query.replace(name, text)
+    (error,) = (await running.answer(query, **variables))["errors"]
+    assert error["extensions"]["code"] == "TOO_COMPLEX"
+
+
+async def test_the_series_of_a_request_have_a_bound_together(running: Running) -> None:
+    one = 'series(bucket: FIVE_MINUTES, filter: { during: { last: "20d" } }) { label }'
+    (error,) = (await running.answer(f"{{ a: {one} b: {one} }}"))["errors"]
+    assert error["extensions"] == {"code": "INVALID_ARGUMENT", "field": "bucket"}

@@ -302,10 +302,10 @@ async def test_too_many_results_at_once_are_refused(running: Running) -> None:
     [
         ("{ stats(first: 1001) { totalCount } }", "first"),
         ('{ stats(after: "x") { nodes { id } } }', "after"),
-        ('{ stats(after: "W10") { nodes { id } } }', "cursor"),
-        ('{ stats(after: "WzksOTk5OTk5OTk5OTk5OTk5OTk5OTk5XQ") { nodes { id } } }', "cursor"),
-        ('{ aggregates(after: "WzFd", orderBy: [SCORE_DESC]) { nodes { score } } }', "cursor"),
-        ('{ orchestrators(after: "WzFd") { nodes { id } } }', "cursor"),
+        ('{ stats(after: "W10") { nodes { id } } }', "after"),
+        ('{ stats(after: "WzksOTk5OTk5OTk5OTk5OTk5OTk5OTk5XQ") { nodes { id } } }', "after"),
+        ('{ aggregates(after: "WzFd", orderBy: [SCORE_DESC]) { nodes { score } } }', "after"),
+        ('{ orchestrators(after: "WzFd") { nodes { id } } }', "after"),
         ('{ pipelines(during: { last: "1h", since: "2020-01-01T00:00:00Z" }) { name } }', "during"),
     ],
 )

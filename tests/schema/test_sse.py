@@ -113,3 +113,19 @@ async def test_a_server_has_a_bounded_number_of_subscribers(running: Running, mo
     answer = await running.client.post("/graphql", headers=ACCEPT, json={"query": RECORDED})
     assert answer.status_code == 429
     assert answer.json()["errors"][0]["extensions"]["code"] == "TOO_MANY_SUBSCRIPTIONS"
+
+
+async def test_a_stream_that_is_full_keeps_what_says_so() -> None:
+    reported: list[str] = []
+    stream = sse.EventStream(lambda event, **_: reported.append(event))
+    for _ in range(2 * sse.MAX_MESSAGES):
+        stream.deliver(feeds.Payloads([b"{}"]))
+    sent: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+
+    await stream({}, send, send)
+    assert b"SLOW_CONSUMER" in b"".join(sent)
+    assert b"".join(sent).endswith(sse.COMPLETE)
+    assert reported == ["slow_consumer_ended"]

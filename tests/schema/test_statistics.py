@@ -96,6 +96,29 @@ async def test_failures_tell_why(filled: Running) -> None:
     ]
 
 
+async def test_counts_of_errors_stay_numbers_however_large(running: Running) -> None:
+    for _ in range(2):
+        await running.post_stat(
+            region="FRA", orchestrator="0x1", success_rate=0, errors=[{"error_code": "E", "count": 2**31 - 1}]
+        )
+    (group,) = (await running.ask("{ failures { codes { results count } } }"))["failures"]
+    assert group["codes"] == [{"results": 2, "count": 2**31 - 1}]
+
+
+async def test_the_aggregates_of_a_node_obey_their_whole_filter(filled: Running) -> None:
+    query = """query ($named: [String!]!) { orchestrators { nodes { address
+      aggregates(filter: { orchestrator: { in: $named } }, groupBy: []) { samples roundTripTime { mean } } } } }"""
+    nodes = (await filled.ask(query, named=[NODES[1].upper()]))["orchestrators"]["nodes"]
+    assert [[group["samples"] for group in node["aggregates"]] for node in nodes] == [[], [8], []]
+
+
+async def test_a_list_in_a_filter_has_a_bound(running: Running) -> None:
+    query = "query ($named: [String!]!) { stats(filter: { orchestrator: { in: $named } }) { totalCount } }"
+    assert (await running.ask(query, named=["0x1"] * 1000))["stats"]["totalCount"] == 0
+    (error,) = (await running.answer(query, named=["0x1"] * 1001))["errors"]
+    assert error["extensions"] == {"code": "INVALID_ARGUMENT", "field": "orchestrator"}
+
+
 async def test_coverage_says_why_a_node_is_not_scored(filled: Running) -> None:
     query = """query ($address: String) { coverage(orchestrator: $address) { address orchestrator { address }
       cells { status samples lastAt jobType pipeline model region { code } } missing { status } } }"""
@@ -172,11 +195,12 @@ async def test_single_results_are_ordered_by_value(filled: Running, order: str) 
     [
         ('{ series(bucket: HOUR, timeZone: "Mars") { label } }', "timeZone"),
         ('{ series(bucket: MINUTE, filter: { during: { last: "30d" } }) { label } }', "bucket"),
+        ('{ aggregates(after: "WyJzY29yZS0gcmVnaW9uIiwwLjUsIkZSQSJd") { totalCount } }', "after"),
         ('{ series(bucket: DAY, filter: { during: { until: "2026-01-01T00:00:00Z" } }) { label } }', "during"),
         ("{ leaderboard(jobType: AI, first: 1001) { rank } }", "first"),
         ("{ failures(first: -1) { share } }", "first"),
         ("{ coverage(first: 1001) { address } }", "first"),
-        ('{ stats(orderBy: SUCCESS_RATE_ASC, after: "WzEsMV0") { totalCount } }', "cursor"),
+        ('{ stats(orderBy: SUCCESS_RATE_ASC, after: "WzEsMV0") { totalCount } }', "after"),
         (
             '{ orchestrators(filter: { firstSeen: { last: "1h", until: "2026-01-01T00:00:00Z" } }) { totalCount } }',
             "firstSeen",

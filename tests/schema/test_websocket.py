@@ -1,6 +1,7 @@
 """graphql-transport-ws on /graphql, over real sockets."""
 
 import asyncio
+import time
 from typing import Any
 
 import httpx
@@ -12,7 +13,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from schema import websocket
+from resolvers.tokens import LEEWAY_S
+from schema import feeds, websocket
 from schema.websocket import MAX_ID_LENGTH, MAX_OPERATIONS, may_connect
 from tests.harness import TOKEN_SECRET, Running, StartGateway, bearer, eventually
 from tests.subscribers import PROTOCOL, hears, open_socket
@@ -374,3 +376,31 @@ async def test_a_token_gives_its_scopes_on_a_socket_and_a_wrong_one_closes_it(st
     async with open_socket(running.url, init=False) as socket:
         await socket.send(type="connection_init", payload={"Authorization": "Bearer nonsense"})
         assert await socket.closed() == 4403
+
+
+async def test_a_token_that_expires_closes_its_socket(start_gateway: StartGateway) -> None:
+    running = await start_gateway(jwt_secret=TOKEN_SECRET)
+    almost = bearer(scope="read", exp=int(time.time()) - LEEWAY_S + 2)
+    async with open_socket(running.url, init=False) as socket:
+        await socket.init(**almost)
+        await socket.subscribe(RECORDED)
+        assert await socket.closed() == 4403
+    await eventually(lambda: running.gateway.feeds.subscribers == 0)
+
+
+async def test_a_long_id_of_any_letters_does_not_break_the_end(running: Running) -> None:
+    async with open_socket(running.url) as socket:
+        for _ in range(2):
+            await socket.subscribe(RECORDED, "€" * 200)
+        assert await socket.closed() == 4409
+
+
+async def test_different_feeds_have_a_bound(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "MAX_FEEDS", 2)
+    async with open_socket(running.url) as socket:
+        for number in range(2):
+            await socket.subscribe(RECORDED, str(number), number=number)
+        await hears(running, 2)
+        await socket.subscribe(RECORDED, "2", number=2)
+        error = await socket.receive()
+    assert (error["id"], error["payload"][0]["extensions"]["code"]) == ("2", "TOO_MANY_SUBSCRIPTIONS")
