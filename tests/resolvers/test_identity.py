@@ -67,8 +67,17 @@ async def test_scopes_are_those_of_the_token_and_of_everybody(claims: dict[str, 
 
 
 async def test_the_subject_is_the_tokens() -> None:
-    assert await identify(sub="tester-fra") == Identity(frozenset({Scope.READ}), "tester-fra", "token")
+    found = await identify(sub="tester-fra")
+    assert (found.scopes, found.subject, found.shown) == ({Scope.READ}, "tester-fra", "token")
     assert (await identify()).subject is None
+
+
+async def test_an_identity_counts_as_long_as_its_token() -> None:
+    left_s = (await identify(exp=NOW + timedelta(days=1))).left_s
+    assert left_s is not None
+    assert 80_000 < left_s < 90_000
+    assert Identity(frozenset()).left_s is None
+    assert Identity(frozenset(), expires_at=1.0).left_s == 0
 
 
 async def test_both_live_keys_count_and_no_third() -> None:
