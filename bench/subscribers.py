@@ -7,6 +7,7 @@ import tempfile
 from array import array
 from base64 import b64encode
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
@@ -135,12 +136,16 @@ class Poster(asyncio.Protocol):
         self._posts.refused += not data.startswith(b"HTTP/1.1 200")
         self._posts.idle.append(self)
 
+    def connection_lost(self, error: Exception | None) -> None:
+        if self in self._posts.idle:  # the server closes what is idle for some seconds
+            self._posts.idle.remove(self)
+
 
 class Posts:
     """Results posted at a steady rate, each with a timestamp of its own."""
 
     def __init__(self) -> None:
-        self.idle: list[Poster] = []
+        self.idle: deque[Poster] = deque()
         self.sent_at: dict[int, float] = {}
         self.acknowledged = self.refused = 0
         self._rng = Random(1)
@@ -148,13 +153,12 @@ class Posts:
 
     async def send(self, address: tuple[str, int], orchestrators: list[str], per_s: int, seconds: float) -> None:
         """Post for some seconds."""
-        if not self.idle:
-            for _ in range(POSTERS):
-                await asyncio.get_running_loop().create_connection(lambda: Poster(self), *address)
+        while len(self.idle) < POSTERS:
+            await asyncio.get_running_loop().create_connection(lambda: Poster(self), *address)
         began, sent = time(), 0
         while (elapsed := time() - began) < seconds:
             while sent < elapsed * per_s and self.idle:
-                self._post(self.idle.pop(), self._rng.choice(orchestrators))
+                self._post(self.idle.popleft(), self._rng.choice(orchestrators))
                 sent += 1
             await asyncio.sleep(0.002)
 
