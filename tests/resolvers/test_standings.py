@@ -44,7 +44,7 @@ async def test_standings_equal_a_plain_computation(
         scores.append({key[0]: group for (_, key), group in plain.items()})
         bound = {o: wilson(min(g["score"], 1), g["samples"]) for o, g in scores[-1].items()}
         chosen = bound if ranked_by is RankedBy.LOWER_BOUND else {o: g["score"] for o, g in scores[-1].items()}
-        values.append({o: round(value, 9) for o, value in chosen.items()})
+        values.append({o: round(value, 12) for o, value in chosen.items()})
 
     def rank(orchestrator: str, among: dict[str, float]) -> int:
         return 1 + sum(value > among[orchestrator] for value in among.values())
