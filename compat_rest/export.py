@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, cast
-from urllib.parse import parse_qsl
 
 import orjson
 from starlette.requests import Request
@@ -16,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from compat_rest.endpoint import AnyMethod
-from compat_rest.leaderboard import MAX_PARAMETERS, UNIX_SECONDS
+from compat_rest.parameters import UNIX_SECONDS, Pairs, query_pairs
 from resolvers.errors import RETRY_AFTER_S, InvalidArgument, PodiumError, Unauthenticated, Unavailable
 from resolvers.export import COLUMNS, Chunk, ExportRequest, Format, export_results
 from resolvers.filters import StatFilter, Window, from_unix
@@ -33,8 +32,6 @@ SINGLES = (
 )
 _BOOLEANS = {"true": True, "false": False}
 _MAX_LIMIT = 2**31 - 1
-
-Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +89,6 @@ class _Streamed(Response):
             self._report("export_broken", reason=error.code)
             return
         await send({"type": "http.response.body", "body": b""})
-
-
-def query_pairs(query: bytes) -> Pairs:
-    """The parameters of a query string, in their order."""
-    if query.count(b"&") >= MAX_PARAMETERS:
-        raise InvalidArgument(f"at most {MAX_PARAMETERS} parameters")
-    return parse_qsl(query.decode("latin-1"), keep_blank_values=True)
 
 
 def export_request(pairs: Pairs, accept: str = "") -> ExportRequest:

@@ -1,11 +1,9 @@
 """The original leaderboard's /api: its parameters, its answers, through the same resolvers as the graph."""
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl
 
 import orjson
 from starlette.datastructures import Headers
@@ -15,6 +13,7 @@ from starlette.routing import Route
 
 from compat_rest.endpoint import AnyMethod
 from compat_rest.errors import PLAIN_TEXT, error_response
+from compat_rest.parameters import UNIX_SECONDS, query_pairs
 from resolvers import leaderboard, listing
 from resolvers.aggregation import Aggregate, Dimension
 from resolvers.catalog import Catalog
@@ -32,9 +31,6 @@ READ_HEADERS = {
     "Cache-Control": "public, max-age=30, stale-while-revalidate=15",
 }
 PRIVATE_HEADERS = READ_HEADERS | {"Cache-Control": "private, no-store", "Vary": "Authorization"}
-# Each digit in one way only: a pattern that can split them differently takes quadratic time to refuse a long number.
-UNIX_SECONDS = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-MAX_PARAMETERS = 1000
 
 Parameters = Mapping[str, str]
 Read = Callable[[Parameters], Awaitable[Any]]
@@ -180,10 +176,8 @@ async def not_found(request: Request) -> Response:
 
 def query_parameters(query: bytes) -> dict[str, str]:
     """The parameters of a query string: the first of repeated names counts, blank means absent."""
-    if query.count(b"&") >= MAX_PARAMETERS:
-        raise InvalidArgument(f"at most {MAX_PARAMETERS} parameters")
     parameters: dict[str, str] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+    for name, value in query_pairs(query):
         parameters.setdefault(name, value)
     for name, value in parameters.items():
         if "\0" in value:

@@ -57,7 +57,11 @@ from workers.region_refresher import refresh_regions
 
 FIRST_REGIONS_TIMEOUT_S = 1.0
 
-remove_compress_type(EVENT_STREAM)  # each subscriber would have a compressor of its own, for the same events
+# The middleware has one list for the whole process. Of an event stream, each subscriber would have a compressor of its
+# own for the same events.
+remove_compress_type(EVENT_STREAM)
+for _media_type in MEDIA_TYPES.values():
+    add_compress_type(_media_type.partition(";")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +124,6 @@ class Gateway:
             lifespan=self._lifespan,
         )
         application.router.redirect_slashes = False
-        for media_type in MEDIA_TYPES.values():
-            add_compress_type(media_type.partition(";")[0])
         return application
 
     async def open(self) -> None:

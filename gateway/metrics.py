@@ -48,7 +48,7 @@ class Metrics:
             "podium_subscription_messages", "Answers delivered to subscribers.", registry=self.registry
         )
         self._slow = Counter(
-            "podium_slow_consumers_ended", "Subscriptions ended because they were not read.", registry=self.registry
+            "podium_slow_consumers_ended", "Operations ended because nobody read their answers.", registry=self.registry
         )
         self._lines_lost = Counter(
             "podium_listener_lines_lost", "Connections for notifications that were lost.", registry=self.registry

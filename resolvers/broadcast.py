@@ -19,7 +19,7 @@ from resolvers.announcements import (
 )
 from resolvers.errors import Internal, MayHaveMissed, PodiumError, Unavailable
 from resolvers.filters import StatFilter, Window
-from resolvers.streams import Event, State, States, Stream
+from resolvers.sources import Event, State, States, Stream
 
 ANNOUNCED_RESULTS = STATEMENTS["results.announced_results"]
 RESULTS_MISSED = STATEMENTS["results.results_missed"]

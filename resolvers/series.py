@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -46,24 +47,6 @@ class Series:
     starts: tuple[datetime, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The times from `since` to `until`, by the calendar of a zone."""
-
-    since: datetime
-    until: datetime
-    zone: ZoneInfo
-
-    def edges(self, bucket: Bucket) -> list[datetime]:
-        """Where its buckets start, and where the last one ends; one bucket more than MAX_POINTS at most."""
-        return bucket_starts(bucket, self.since, self.until, self.zone, MAX_POINTS)
-
-    def buckets(self, bucket: Bucket) -> int:
-        """How many there are at least: one that begins at the very end counts only if it has a result."""
-        edges = self.edges(bucket)
-        return len(edges) - 1 - (len(edges) > 2 and edges[-2] == self.until)
-
-
 async def series(
     db: Runner, wanted: StatFilter, bucket: Bucket, zone: ZoneInfo, group_by: tuple[Dimension, ...], now: datetime
 ) -> Series:
@@ -72,19 +55,19 @@ async def series(
     A window without an end ends `now`; one without a beginning is refused, as are more than MAX_POINTS points.
     """
     wanted, since, until = _bounded(wanted, now)
-    span = Span(since, until, zone)
-    edges = span.edges(bucket)
-    if span.buckets(bucket) > MAX_POINTS:
-        raise _refusal(span, bucket, len(await leaderboard.aggregates(db, wanted, group_by)) or 1)
+    edges = bucket_starts(bucket, since, until, zone, MAX_POINTS)
+    refusal = partial(_refusal, bucket, since, until, zone)
+    if _buckets(edges, until) > MAX_POINTS:
+        raise refusal(len(await leaderboard.aggregates(db, wanted, group_by)) or 1)
     found = await leaderboard.aggregates_over_time(db, wanted, group_by, edges[:-1], limit=MAX_POINTS + 1)
     if len(found) > MAX_POINTS:
-        raise _refusal(span, bucket, len(await leaderboard.aggregates(db, wanted, group_by)))
+        raise refusal(len(await leaderboard.aggregates(db, wanted, group_by)))
     lines: dict[GroupKey, dict[int, Aggregate]] = {} if group_by else {_EVERYTHING: {}}
     for number, aggregate in found:
         lines.setdefault(aggregate.key, {})[number or 0] = aggregate
     edges = _without_an_empty_end(edges, until, lines)
     if (len(edges) - 1) * len(lines) > MAX_POINTS:
-        raise _refusal(span, bucket, len(lines))
+        raise refusal(len(lines))
     ordered = sorted(lines.items(), key=lambda line: comparable(line[0], group_by))
     return Series([Line(key, _points(edges, found)) for key, found in ordered], wanted, tuple(edges[:-1]))
 
@@ -99,8 +82,16 @@ def _bounded(wanted: StatFilter, now: datetime) -> tuple[StatFilter, datetime, d
     return replace(wanted, window=Window(since, until)), since, until
 
 
-def _refusal(span: Span, bucket: Bucket, groups: int) -> InvalidArgument:
-    fitting = next((b for b in Bucket if span.buckets(b) * groups <= MAX_POINTS), None)
+def _buckets(edges: Sequence[datetime], until: datetime) -> int:
+    """How many there are at least: one that begins at the very end counts only if it has a result."""
+    return len(edges) - 1 - (len(edges) > 2 and edges[-2] == until)
+
+
+def _refusal(bucket: Bucket, since: datetime, until: datetime, zone: ZoneInfo, groups: int) -> InvalidArgument:
+    def fits(other: Bucket) -> bool:
+        return _buckets(bucket_starts(other, since, until, zone, MAX_POINTS), until) * groups <= MAX_POINTS
+
+    fitting = next(filter(fits, Bucket), None)
     what = f"buckets of {bucket} and {groups} group{'s' * (groups > 1)} make more than {MAX_POINTS} points"
     advice = f"{fitting.name} would fit" if fitting else "no bucket would fit: group by less, or filter more"
     return InvalidArgument(f"bucket: {what}: {advice}", field="bucket")

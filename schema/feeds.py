@@ -9,7 +9,7 @@ import orjson
 from graphql import GraphQLError
 
 from resolvers.errors import TooManySubscriptions
-from resolvers.streams import States
+from resolvers.sources import States
 from schema.context import Backend, Context
 from schema.errors import answer_of, formatted, shown_error
 from schema.operations import Operation, Operations, Refused

@@ -92,7 +92,11 @@ class Grouped:
 
 @strawberry.type
 class Timed:
-    """Something that remembers its question, for the distributions of its times, which need a further statement."""
+    """A group, or one bucket of it, with the distributions of its times, which need a further statement."""
+
+    key: strawberry.Private[aggregation.GroupKey]
+    question: strawberry.Private[Question]
+    bucket: strawberry.Private[int | None] = None
 
     @strawberry.field(description="Upload times of the results that have one, in seconds.")
     async def upload_time(self, info: Info) -> Distribution | None:
@@ -107,13 +111,9 @@ class Timed:
         return await self.distribution(info, "transcode_time")
 
     async def distribution(self, info: Info, name: str) -> Distribution | None:
-        """How one of the times of this group (and bucket) spreads, None where nobody reported it."""
-        return (await context_of(info).distributions.load(self.key_of_distributions)).get(name)  # type: ignore[return-value]
-
-    @property
-    def key_of_distributions(self) -> DistributionsKey:
-        """The group, its question and its bucket."""
-        raise NotImplementedError(type(self))
+        """How one of the times spreads, None where nobody reported it."""
+        key = DistributionsKey(self.key, self.question, self.bucket)
+        return (await context_of(info).distributions.load(key)).get(name)  # type: ignore[return-value]
 
 
 @strawberry.type(
@@ -149,11 +149,6 @@ class Aggregate(Grouped, Timed):
         if found is None:  # a moment ago they were there
             raise Unavailable("the group's results have been withdrawn meanwhile")
         return found
-
-    @property
-    def key_of_distributions(self) -> DistributionsKey:
-        """The group, its question and its bucket."""
-        return DistributionsKey(self.key, self.question)
 
 
 def aggregate_of(group: aggregation.Aggregate, question: Question) -> Aggregate:

@@ -23,7 +23,7 @@ from graphql import (
     validate,
 )
 
-from resolvers.streams import States, Stream
+from resolvers.sources import States, Stream
 from schema.context import Context
 from schema.cost import check_cost
 from schema.errors import MAX_ERRORS

@@ -130,11 +130,6 @@ class Outbox:
         self._bytes = self._messages = 0
         self._is_full = False
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing waits."""
-        return not self._waiting
-
     def put(self, messages: Sequence[bytes], tail: bytes, size: int) -> None:
         """Send, or keep until the client has read; messages have their heads, size counts their bytes with tails."""
         if self._is_full:

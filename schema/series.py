@@ -9,7 +9,7 @@ from strawberry import Info
 
 from resolvers import buckets, series
 from resolvers.aggregation import GroupKey
-from schema.context import DistributionsKey, Question, context_of
+from schema.context import Question, context_of
 from schema.inputs import Dimension, Filter, dimensions, result_filter
 from schema.leaderboard import Distribution, Grouped, Timed
 from schema.permissions import READ
@@ -40,18 +40,10 @@ class SeriesPoint(Timed):
         description="0 to 1, as that of an Aggregate; the median that AI results count against is that of the window."
     )
     round_trip_score: float | None = strawberry.field(description="0 to 1, as that of an Aggregate.")
-    number: strawberry.Private[int]
-    key: strawberry.Private[GroupKey]
-    question: strawberry.Private[Question]
 
     @strawberry.field(description="Round trip times, in seconds.")
     async def round_trip_time(self, info: Info) -> Distribution | None:
         return await self.distribution(info, "round_trip_time")
-
-    @property
-    def key_of_distributions(self) -> DistributionsKey:
-        """The group, its question and its bucket."""
-        return DistributionsKey(self.key, self.question, self.number)
 
 
 @strawberry.type(description="One group's aggregates over time. What it is not grouped by is null.")
@@ -108,7 +100,7 @@ def _point(point: series.Point, key: GroupKey, label: str, question: Question) -
         success_rate=group.success_rate if group else None,
         score=group.score if group else None,
         round_trip_score=group.round_trip_score if group else None,
-        number=point.number,
+        bucket=point.number,
         key=key,
         question=question,
     )

@@ -15,6 +15,7 @@ from schema.leaderboard import Orchestrator
 from schema.permissions import READ
 from schema.scalars import JobType, TimeRange
 
+OneJobType = Annotated[JobType, strawberry.argument(description="The kind of job.")]
 OnePipeline = Annotated[str | None, strawberry.argument(description="Only results of this AI pipeline.")]
 OneModel = Annotated[str | None, strawberry.argument(description="Only results of this AI model.")]
 OneRegion = Annotated[str | None, strawberry.argument(description="Only results of this region, in any case.")]
@@ -67,7 +68,7 @@ class StandingsQuery:
     async def leaderboard(
         self,
         info: Info,
-        job_type: Annotated[JobType, strawberry.argument(description="The kind of job.")],
+        job_type: OneJobType,
         pipeline: OnePipeline = None,
         model: OneModel = None,
         region: OneRegion = None,

@@ -1,7 +1,7 @@
 """What clients are told of as it happens."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import strawberry
 from strawberry import Info
@@ -12,11 +12,11 @@ from schema.context import context_of
 from schema.inputs import Filter, result_filter
 from schema.permissions import READ
 from schema.results import Stat
-from schema.scalars import JobType
 from schema.standings import (
     During,
     FirstPlaces,
     LeaderboardOrder,
+    OneJobType,
     OneModel,
     OnePipeline,
     OneRegion,
@@ -50,7 +50,7 @@ class Subscription:
     async def leaderboard_changed(
         self,
         info: Info,
-        job_type: Annotated[JobType, strawberry.argument(description="The kind of job.")],
+        job_type: OneJobType,
         pipeline: OnePipeline = None,
         model: OneModel = None,
         region: OneRegion = None,

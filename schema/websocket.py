@@ -212,7 +212,7 @@ class _Running:
 
     def __init__(self, session: _Session, id_: str) -> None:
         self.id = id_
-        self.is_subscription = False
+        self._is_over = False
         self._session = session
         self._tail = orjson.dumps(id_) + b"}"
         self._task: asyncio.Task[None] | None = None
@@ -238,7 +238,10 @@ class _Running:
         self._session.outbox.put(messages, self._tail, size)
 
     def end(self, errors: Errors) -> None:
-        """Send the end of a subscription."""
+        """Send the end, once: an answer may be what makes its client a slow one."""
+        if self._is_over:
+            return
+        self._is_over = True
         self.stop()
         if errors:
             self._put(b"error", orjson.dumps(errors))
@@ -263,7 +266,6 @@ class _Running:
         operation = door.operations.prepare(request)
         door.operations.check_cost(operation)
         if operation.kind is OperationType.SUBSCRIPTION:
-            self.is_subscription = True
             self._leave = await door.feeds.join(operation, context, self)
             return
         answer = answer_of(await door.operations.execute(operation, context), door.backend.report)

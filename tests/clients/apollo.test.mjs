@@ -84,7 +84,7 @@ test('a mutation answers what it stored, or why not', async () => {
   const { stats, errors } = (await mutate(RESULT)).data.recordStats;
   assert.deepEqual(errors, []);
   assert.equal(client.cache.extract()[`Stat:${stats[0].id}`].successRate, 1);
-  const refused = (await mutate({ ...RESULT, region: 'XXX' })).data.recordStats.errors[0];
+  const refused = (await mutate({ ...RESULT, region: 'NOWHERE' })).data.recordStats.errors[0];
   assert.deepEqual([refused.index, refused.field, refused.code], [0, 'region', 'INVALID_REGION']);
 });
 

@@ -95,7 +95,7 @@ async def test_a_generated_client_has_enums_numbers_and_nulls(client: Any, gener
 
 
 async def test_a_generated_client_raises_what_the_gateway_refuses(client: Any, generated: Any) -> None:
-    refused = (await client.record_stats([generated.StatInput(region="XXX", orchestrator=NODE)])).record_stats
+    refused = (await client.record_stats([generated.StatInput(region="NOWHERE", orchestrator=NODE)])).record_stats
     assert [(error.index, error.field, error.code) for error in refused.errors] == [(0, "region", "INVALID_REGION")]
     with pytest.raises(generated.GraphQLClientGraphQLMultiError) as raised:
         await client.node(id="nonsense")

@@ -62,7 +62,7 @@ test('a mutation stores, and its typed errors are data', async () => {
   `;
   const stored = await client.mutation(mutation, { results: [RESULT] }).toPromise();
   assert.equal(stored.data.recordStats.stats.length, 1);
-  const refused = await client.mutation(mutation, { results: [{ ...RESULT, region: 'XXX' }] }).toPromise();
+  const refused = await client.mutation(mutation, { results: [{ ...RESULT, region: 'NOWHERE' }] }).toPromise();
   assert.equal(refused.data.recordStats.errors[0].code, 'INVALID_REGION');
 });
 

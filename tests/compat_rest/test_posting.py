@@ -139,7 +139,7 @@ async def test_a_secret_in_base64_is_decoded_as_the_libraries_do(start_gateway: 
 
 
 async def test_a_result_that_is_refused_uses_up_no_id(running: Running, connection: asyncpg.Connection) -> None:
-    wrong = BODY.replace(b"FRA", b"XXX")
+    wrong = BODY.replace(b"FRA", b"NOWHERE")
     assert (await post(running, webhook(wrong, "msg_1"), wrong)).status_code == 400
     assert await connection.fetchval("SELECT count(*) FROM podium.idempotency_keys") == 0
     assert (await post(running, webhook(BODY, "msg_1"))).text == "ok"

@@ -82,7 +82,7 @@ async def test_keys_of_others_do_not_meet(
 
 
 async def test_a_result_that_is_refused_uses_up_no_key(gateways: list[Running], connection: asyncpg.Connection) -> None:
-    for wrong in ({"region": "XXX"}, {"roundTripTime": -1}, {"orchestrator": "x" * 57}):
+    for wrong in ({"region": "NOWHERE"}, {"roundTripTime": -1}, {"orchestrator": "x" * 57}):
         refused = await record(gateways[0], "k", [RESULTS[0], {**RESULTS[1], **wrong}])
         assert refused["errors"]
         assert refused["stats"] == []

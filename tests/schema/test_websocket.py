@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from gql import Client as GqlClient
 from gql import gql
@@ -15,8 +17,10 @@ from websockets.typing import Subprotocol
 
 from resolvers.tokens import LEEWAY_S
 from schema import feeds, websocket
+from schema.outbox import MAX_MESSAGES
 from schema.websocket import MAX_ID_LENGTH, MAX_OPERATIONS, may_connect
 from tests.harness import TOKEN_SECRET, Running, StartGateway, bearer, eventually
+from tests.schema.test_outbox import StuckWire
 from tests.subscribers import PROTOCOL, hears, open_socket
 
 RESULT = {"region": "FRA", "orchestrator": "0xabc", "success_rate": 1, "round_trip_time": 0.5}
@@ -404,3 +408,20 @@ async def test_different_feeds_have_a_bound(running: Running, monkeypatch: pytes
         await socket.subscribe(RECORDED, "2", number=2)
         error = await socket.receive()
     assert (error["id"], error["payload"][0]["extensions"]["code"]) == ("2", "TOO_MANY_SUBSCRIPTIONS")
+
+
+async def test_an_answer_that_makes_its_client_a_slow_one_ends_its_operation_once() -> None:
+    reported: list[str] = []
+    backend = SimpleNamespace(report=lambda event, **_: reported.append(event))
+    wire = StuckWire()
+    session = websocket._Session(SimpleNamespace(backend=backend), wire, "")  # type: ignore[arg-type]
+    running = session._running["1"] = websocket._Running(session, "1")
+    for _ in range(MAX_MESSAGES + 1):
+        running.deliver(feeds.Payloads([b"{}"]))
+    running.end([])
+    wire.is_ready = True
+    wire.on_ready()
+    (message,) = map(orjson.loads, wire.sent)
+    assert (message["type"], message["id"]) == ("error", "1")
+    assert message["payload"][0]["extensions"]["code"] == "SLOW_CONSUMER"
+    assert reported == ["slow_consumer_ended"]
