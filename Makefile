@@ -27,8 +27,8 @@ $(VENV)/.dev: requirements-dev.txt $(BIN)/podium
 
 $(VENV)/codegen/.made: requirements-codegen.txt $(VENV)/.dev
 	@echo "installing a generator of clients, for tests, into $(VENV)/codegen"
-	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(VENV)/codegen
-	@$(BIN)/uv pip install --quiet --python $(VENV)/codegen/bin/python --require-hashes -r requirements-codegen.txt
+	@$(BIN)/python -m venv $(VENV)/codegen
+	@$(VENV)/codegen/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-codegen.txt
 	@touch $@
 
 setup: $(BIN)/podium  ## install podium into .venv (needs Python only)
