@@ -194,8 +194,9 @@ class Gateway:
         )
 
     def _graphql_routes(self) -> list[Route | WebSocketRoute]:
-        http = GraphQLEndpoint(self.feeds, self.event_streams, page=pages.graphiql)
-        socket = WebSocketEndpoint(self.feeds, self.settings.socket_origins)
+        origins = self.settings.named_origins
+        http = GraphQLEndpoint(self.feeds, self.event_streams, pages.graphiql, origins)
+        socket = WebSocketEndpoint(self.feeds, origins)
         return [Route("/graphql", http), WebSocketRoute("/graphql", socket)]
 
     def _backend(self) -> Backend:

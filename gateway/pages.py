@@ -11,6 +11,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
+from schema.negotiation import preferred
+
 STATIC: Final = Path(__file__).parent / "static"
 
 # Style attributes and elements are written by the editor at run time, `data:` images are icons in style sheets, and
@@ -73,9 +75,8 @@ def graphiql(request: Request) -> Response:
 
 
 def wants_html(accept: str) -> bool:
-    """Whether text/html is named, and is as welcome as JSON; `*/*`, as curl sends it, names nothing."""
-    quality = _quality(accept, "text/html")
-    return quality > 0 and quality >= _quality(accept, "application/json")
+    """Whether text/html is more welcome than JSON; `*/*`, as curl sends it, takes either."""
+    return preferred(accept, ("application/json", "text/html")) == "text/html"
 
 
 class PageFiles(StaticFiles):
@@ -92,20 +93,3 @@ class PageFiles(StaticFiles):
 
 def _page(name: str) -> Response:
     return FileResponse(STATIC / name, media_type="text/html", headers=NEGOTIATED)
-
-
-def _quality(accept: str, media_type: str) -> float:
-    """The weight of the media ranges that name `media_type`, 0 when none does or its weight cannot be read."""
-    for media_range in accept.lower().split(","):
-        name, *parameters = (part.strip() for part in media_range.split(";"))
-        if name == media_type:
-            weights = [value.removeprefix("q=") for value in parameters if value.startswith("q=")]
-            return _number(weights[0]) if weights else 1.0
-    return 0.0
-
-
-def _number(weight: str) -> float:
-    try:
-        return float(weight)
-    except ValueError:
-        return 0.0

@@ -129,8 +129,8 @@ class Settings(BaseSettings):
         return ("*",) if self.cors_origins is None else self.cors_origins
 
     @property
-    def socket_origins(self) -> tuple[str, ...]:
-        """The origins whose pages may open WebSockets, beside this server's own: only those that are named."""
+    def named_origins(self) -> tuple[str, ...]:
+        """The origins whose pages may open WebSockets, and send mutations as anybody, beside this server's own."""
         return self.cors_origins or ()
 
     @property

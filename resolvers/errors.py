@@ -8,6 +8,7 @@ PodiumError                 code                  status
 ├── TooMany                 TOO_MANY              400
 ├── Unauthenticated         UNAUTHENTICATED       403
 ├── Forbidden               FORBIDDEN             403
+├── ForeignOrigin           FOREIGN_ORIGIN        403
 ├── PostingDisabled         POSTING_DISABLED      403
 ├── IdempotencyConflict     IDEMPOTENCY_CONFLICT  409
 ├── PayloadTooLarge         PAYLOAD_TOO_LARGE     413
@@ -124,6 +125,17 @@ class Forbidden(PodiumError):
     def __init__(self, what: str, scope: str, shown: str) -> None:
         message = f"{what} needs the scope {scope}, which this {shown} does not give"
         super().__init__(message, hint=f"ask for a token with the scope {scope}: docs/identity.md")
+
+
+class ForeignOrigin(PodiumError):
+    """A page of another origin wants to change something, and shows nothing that only its user could know."""
+
+    code = "FOREIGN_ORIGIN"
+    status = 403
+
+    def __init__(self, origin: str) -> None:
+        message = f"pages of {origin[:200]} may change nothing here without a token or a signature"
+        super().__init__(message, hint="show one, or name the origin in CORS_ORIGINS: docs/configuration.md#cors")
 
 
 class PostingDisabled(PodiumError):

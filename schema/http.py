@@ -1,7 +1,7 @@
 """GraphQL over HTTP: what a request must look like, and which status its answer has."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -10,39 +10,34 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from resolvers.errors import RETRY_AFTER_S, PodiumError, Unauthenticated, Unavailable
+from resolvers.errors import RETRY_AFTER_S, ForeignOrigin, PayloadTooLarge, PodiumError, Unauthenticated, Unavailable
 from resolvers.identity import Identity
 from resolvers.signing import WebhookHeaders
-from schema import operations
 from schema.context import Context
 from schema.errors import MAX_ERRORS, answer_of, extensions, formatted, shown_error
 from schema.feeds import Feeds
+from schema.http_request import GRAPHQL_JSON, HTML, JSON, METHODS, RefusedRequest, media_type_of, read
 from schema.operations import InvalidRequest, Operation, Refused
+from schema.origins import is_allowed
 from schema.sse import EVENT_STREAM, EventStream, EventStreams, whole
 from schema.websocket import PROTOCOL
 
-JSON = "application/json"
-GRAPHQL_JSON = "application/graphql-response+json"
-
-
-class _Refused(Exception):
-    """A request that is answered without being executed."""
-
-    def __init__(self, status: int, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-
 
 class GraphQLEndpoint:
-    """The endpoint /graphql: POST for everything, GET for queries and streams, and a page for browsers."""
+    """The endpoint /graphql: POST for everything, GET for queries and streams, and a page for browsers.
 
-    def __init__(self, feeds: Feeds, streams: EventStreams, page: Callable[[Request], Response]) -> None:
+    `origins` are those whose pages may send mutations without showing who they are, beside the server's own.
+    """
+
+    def __init__(
+        self, feeds: Feeds, streams: EventStreams, page: Callable[[Request], Response], origins: Sequence[str]
+    ) -> None:
         self._operations = feeds.operations
         self._backend = feeds.backend
         self._feeds = feeds
         self._streams = streams
         self._page = page
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -51,44 +46,54 @@ class GraphQLEndpoint:
 
     async def respond(self, request: Request) -> Response | EventStream:
         """The answer to a request, whatever its method."""
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": METHODS})
         try:
-            media_type = _media_type(request)
-            if media_type is None:
-                return self._page(request)
-            asked, body = await _read(request)
-        except (_Refused, InvalidRequest) as refused:
-            answer = {"errors": [{"message": str(refused), "extensions": {"code": "GRAPHQL_INVALID"}}]}
-            status, headers = (refused.status, refused.headers) if isinstance(refused, _Refused) else (400, {})
-            return _json(answer, status, JSON, headers)
+            media_type = media_type_of(request)
+        except RefusedRequest as refused:
+            return _refusal(refused, JSON)
+        if media_type == HTML:
+            return self._page(request)
         try:
-            identity = await self._identify(request, body)
-            return await self._answer(request, asked, identity, media_type)
+            return await self._answer(request, media_type)
+        except RefusedRequest as refused:
+            return _refusal(refused, media_type)
+        except InvalidRequest as invalid:
+            return _refusal(RefusedRequest(400, str(invalid)), media_type)
         except Refused as refused:
             return self._errors(refused.errors, media_type)
+        except PayloadTooLarge:
+            raise  # the middleware has to read on before it answers
         except PodiumError as error:
             return _failure(error, media_type)
+
+    async def _answer(self, request: Request, media_type: str) -> Response | EventStream:
+        asked, body = await read(request)
+        context = Context(self._backend, await self._identify(request, body))
+        operation = self._operations.prepare(asked)
+        self._check_kind(operation, request, context, media_type)
+        self._operations.check_cost(operation)
+        if operation.kind is OperationType.SUBSCRIPTION:
+            return await self._stream(operation, context)
+        return self._result(await self._operations.execute(operation, context), media_type)
 
     async def _identify(self, request: Request, body: bytes) -> Identity:
         headers = request.headers
         authorization = headers.get("authorization", "")
         return await self._backend.authenticator.identify(authorization, body, WebhookHeaders.of(headers))
 
-    async def _answer(
-        self, request: Request, asked: operations.Request, identity: Identity, media_type: str
-    ) -> Response | EventStream:
-        operation = self._operations.prepare(asked)
-        streams = operation.kind is OperationType.SUBSCRIPTION
-        if streams and (media_type != EVENT_STREAM or request.method == "HEAD"):
-            hint = f"Subscribe over {PROTOCOL}, or with Accept: {EVENT_STREAM}."
-            return self._errors([GraphQLError(hint)], media_type)
-        if request.method != "POST" and operation.kind is OperationType.MUTATION:
-            refusal = {"errors": [{"message": "Mutations may not be sent by GET."}]}
-            return _json(refusal, 405, media_type, {"Allow": "POST"})
-        self._operations.check_cost(operation)
-        context = Context(self._backend, identity)
-        if streams:
-            return await self._stream(operation, context)
-        return self._result(await self._operations.execute(operation, context), media_type)
+    def _check_kind(self, operation: Operation, request: Request, context: Context, media_type: str) -> None:
+        if operation.kind is OperationType.MUTATION:
+            if request.method != "POST":
+                raise RefusedRequest(405, "Mutations are sent by POST.", Allow="POST")
+            origin = request.headers.get("origin")
+            if context.identity.shown == "nothing" and not self._is_allowed(origin, request):
+                raise ForeignOrigin(origin or "")
+        if operation.kind is OperationType.SUBSCRIPTION and (media_type != EVENT_STREAM or request.method == "HEAD"):
+            raise Refused([GraphQLError(f"Subscribe over {PROTOCOL}, or with Accept: {EVENT_STREAM}.")])
+
+    def _is_allowed(self, origin: str | None, request: Request) -> bool:
+        return is_allowed(origin, request.headers.get("host", ""), self._origins)
 
     async def _stream(self, operation: Operation, context: Context) -> EventStream:
         stream = EventStream(self._backend.report)
@@ -140,58 +145,16 @@ def _failure(error: PodiumError, media_type: str) -> Response:
     )
 
 
-async def _read(request: Request) -> tuple[operations.Request, bytes]:
-    if request.method in ("GET", "HEAD"):
-        return _from_query(request), b""
-    if request.method != "POST":
-        raise _Refused(405, f"{request.method} is not allowed here.", Allow="GET, HEAD, POST")
-    content_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    if content_type.strip().lower() != JSON or _charset(parameters) not in ("", "utf-8", "utf8"):
-        raise _Refused(415, f"Send the operation as {JSON}.")
-    body = await request.body()
-    return operations.request_of(_decoded(body, "The body")), body
-
-
-def _charset(parameters: str) -> str:
-    for parameter in parameters.lower().split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip() == "charset":
-            return value.strip().strip('"')
-    return ""
-
-
-def _from_query(request: Request) -> operations.Request:
-    given: dict[str, Any] = dict(request.query_params)
-    for name in ("variables", "extensions"):
-        if given.get(name):
-            given[name] = _decoded(given[name].encode(), name)
-        else:
-            given.pop(name, None)
-    return operations.request_of(given)
-
-
-def _decoded(text: bytes, what: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise _Refused(400, f"{what} must be valid JSON.") from None
-
-
-def _media_type(request: Request) -> str | None:
-    """The media type of the answer; None for a browser that asks for a page."""
-    accept = request.headers.get("accept", "")
-    kinds = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
-    for kind in kinds:
-        if kind in (GRAPHQL_JSON, JSON, EVENT_STREAM):
-            return kind
-        if kind == "text/html" and request.method in ("GET", "HEAD") and "query" not in request.query_params:
-            return None
-    if not accept.strip() or "*/*" in kinds or "application/*" in kinds:
-        return JSON
-    raise _Refused(406, f"The answer can be {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}.")
+def _refusal(refused: RefusedRequest, media_type: str) -> Response:
+    answer = {"errors": [{"message": str(refused), "extensions": {"code": "GRAPHQL_INVALID"}}]}
+    return _json(answer, refused.status, media_type, refused.headers)
 
 
 def _json(answer: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
     media_type = GRAPHQL_JSON if media_type == EVENT_STREAM else media_type
-    content_type = {"Content-Type": f"{media_type}; charset=utf-8", "Vary": "Accept"}
-    return Response(orjson.dumps(answer), status, headers={**content_type, **(headers or {})})
+    shown = {
+        "Content-Type": f"{media_type}; charset=utf-8",
+        "Vary": "Accept",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(orjson.dumps(answer), status, headers={**shown, **(headers or {})})

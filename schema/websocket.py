@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 from graphql import GraphQLError, OperationType
@@ -16,6 +15,7 @@ from schema.context import Context, identified
 from schema.errors import MAX_ERRORS, answer_of, formatted, shown_error
 from schema.feeds import Errors, Feeds, Payloads
 from schema.operations import InvalidRequest, Refused, Request, request_of
+from schema.origins import is_allowed
 from schema.outbox import FrameWire, MessageWire, Outbox, Wire
 
 PROTOCOL = "graphql-transport-ws"
@@ -51,7 +51,7 @@ class WebSocketEndpoint:
         """Speak with one client until it leaves."""
         headers = Headers(scope=scope)
         await receive()
-        if not may_connect(headers.get("origin"), headers.get("host", ""), self._origins):
+        if not is_allowed(headers.get("origin"), headers.get("host", ""), self._origins):
             await send({"type": "websocket.close"})  # before it is accepted: status 403
             return
         if PROTOCOL not in scope["subprotocols"]:
@@ -62,19 +62,6 @@ class WebSocketEndpoint:
         frames = scope.get("extensions", {}).get(FRAMES_EXTENSION)
         wire = FrameWire(frames) if frames else MessageWire(send)
         await _Session(self, wire, headers.get("authorization", "")).run(receive, send)
-
-
-def may_connect(origin: str | None, host: str, allowed: Sequence[str]) -> bool:
-    """Whether a page of this origin may open a socket: a browser lets any page try, and only the server can refuse."""
-    if origin is None or origin in allowed or "*" in allowed:
-        return True
-    try:
-        given = urlsplit(origin)
-        own = urlsplit(f"{given.scheme}://{host}")
-        default = {"http": 80, "https": 443}.get(given.scheme)
-        return bool(given.hostname) and (given.hostname, given.port or default) == (own.hostname, own.port or default)
-    except ValueError:
-        return False
 
 
 class _Session:

@@ -18,7 +18,7 @@ from websockets.typing import Subprotocol
 from resolvers.tokens import LEEWAY_S
 from schema import feeds, websocket
 from schema.outbox import MAX_MESSAGES
-from schema.websocket import MAX_ID_LENGTH, MAX_OPERATIONS, may_connect
+from schema.websocket import MAX_ID_LENGTH, MAX_OPERATIONS
 from tests.harness import TOKEN_SECRET, Running, StartGateway, bearer, eventually
 from tests.schema.test_outbox import StuckWire
 from tests.subscribers import PROTOCOL, hears, open_socket
@@ -220,31 +220,6 @@ async def test_the_limits_of_documents_hold(running: Running) -> None:
     async with open_socket(running.url) as socket:
         await socket.subscribe(dear)
         assert (await socket.receive())["payload"][0]["extensions"]["code"] == "TOO_COMPLEX"
-
-
-@pytest.mark.parametrize(
-    ("origin", "host", "allowed", "is_allowed"),
-    [
-        (None, "a.example", (), True),
-        ("https://a.example", "a.example", (), True),
-        ("https://A.example:443", "a.example", (), True),
-        ("http://a.example", "a.example:80", (), True),
-        ("http://127.0.0.1:8080", "127.0.0.1:8080", (), True),
-        ("http://127.0.0.1:8081", "127.0.0.1:8080", (), False),
-        ("https://b.example", "a.example", (), False),
-        ("https://a.example.b.example", "a.example", (), False),
-        ("https://b.example", "a.example", ("https://b.example",), True),
-        ("https://b.example", "a.example", ("*",), True),
-        ("null", "a.example", (), False),
-        ("", "", (), False),
-        ("http://[", "a.example", (), False),
-        ("http://a.example:port", "a.example", (), False),
-    ],
-)
-def test_pages_of_foreign_origins_may_not_connect(
-    origin: str | None, host: str, allowed: tuple[str, ...], is_allowed: bool
-) -> None:
-    assert may_connect(origin, host, allowed) is is_allowed
 
 
 async def test_a_foreign_page_is_refused_at_the_handshake(start_gateway: StartGateway) -> None:
