@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 from starlette.applications import Starlette
@@ -44,6 +44,7 @@ from resolvers.tokens import TokenVerifier
 from schema.context import Backend, ServiceFacts
 from schema.feeds import Feeds
 from schema.http import GraphQLEndpoint
+from schema.limits import Limits
 from schema.operations import Operations
 from schema.results import stat_id
 from schema.root import GRAPHQL_SCHEMA, SDL
@@ -92,7 +93,8 @@ class Gateway:
         connect = partial(ListeningLine.open, settings.postgres_direct or urls.write, CHANNELS)
         report = self.metrics.report
         self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
-        self.feeds = Feeds(Operations(GRAPHQL_SCHEMA, introspection=settings.shows_schema), self._backend())
+        operations = Operations(GRAPHQL_SCHEMA, introspection=settings.shows_schema, limits=_limits(settings))
+        self.feeds = Feeds(operations, self._backend())
         self.event_streams = EventStreams()
         self._regions_known = asyncio.Event()
         self._watch()
@@ -205,6 +207,7 @@ class Gateway:
             default_window=self.settings.start_time_window,
             max_body_bytes=self.settings.max_body_bytes,
             posting_enabled=self.authenticator.lets_post,
+            limits=_limits(self.settings),
         )
         return Backend(
             db=self.db.read,
@@ -246,6 +249,10 @@ def _authenticator(settings: Settings, issuer: Issuer | None) -> Authenticator:
         issuer=settings.jwt_issuer,
     )
     return Authenticator(frozenset(settings.anonymous_scopes), settings.secrets, tokens)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(**{field.name: getattr(settings, field.name) for field in fields(Limits)})
 
 
 def _pool_state(pool: Pool) -> dict[str, float]:

@@ -18,6 +18,7 @@ VERSION = version("podium")
 _HOST = r"(?:\[[0-9a-fA-F:.]+\]|[^\[\]:,/?#@]*)(?::\d+)?"
 _POSTGRES_URL = re.compile(rf"postgres(?:ql)?://(?:[^/?#\[\]]*@)?{_HOST}(?:,{_HOST})*(?:/[^?#]*)?(?:\?[^#]*)?")
 _WRONG_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
+MAX_INT = 2**31 - 1  # of GraphQL, where limits are shown
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -47,6 +48,19 @@ def _postgres_url(value: str | None) -> str | None:
     if value is not None and (not _POSTGRES_URL.fullmatch(value) or _WRONG_ESCAPE.search(value)):
         raise ValueError("a connection URL, like postgresql://user:password@host:5432/podium")
     return value
+
+
+def _limit(least: int) -> Any:
+    """A validator of limits; None, or `none`, is no limit."""
+
+    def parse(value: Any) -> int | None:
+        if value is None or value == "none":
+            return None
+        if not re.fullmatch(r"\d{1,10}", str(value).strip(), re.ASCII) or not least <= int(value) <= MAX_INT:
+            raise ValueError(f"a whole number from {least} to {MAX_INT}, or none for no limit")
+        return int(value)
+
+    return BeforeValidator(parse)
 
 
 def _scopes(value: Any) -> Any:
@@ -100,7 +114,14 @@ class Settings(BaseSettings):
     legacy_reads_open: bool = True
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "INFO"
-    max_body_bytes: int = Field(default=1 << 20, ge=1024)
+    max_aliases: Annotated[int | None, _limit(0)] = 15
+    max_body_bytes: int = Field(default=1 << 20, ge=1024, le=MAX_INT)
+    max_cost: Annotated[int | None, _limit(1)] = 5000
+    max_depth: Annotated[int | None, _limit(1)] = 10
+    max_directives: Annotated[int | None, _limit(0)] = 50
+    max_errors: int = Field(default=20, ge=1, le=1000)
+    max_introspection_depth: Annotated[int | None, _limit(1)] = 15
+    max_tokens: Annotated[int | None, _limit(1)] = 1000
     pipelines_cache_timeout: Seconds = timedelta(seconds=60)
     podium_data_dir: Path = Path("podium-data")
     port: int = Field(default=8080, ge=0, le=65_535)

@@ -18,6 +18,7 @@ from resolvers.filters import StatFilter, Window
 from resolvers.identity import Authenticator, Identity, Scope
 from resolvers.recording import Recorder
 from resolvers.series import MAX_POINTS
+from schema.limits import Limits
 from schema.scalars import TimeRange
 
 
@@ -29,6 +30,7 @@ class ServiceFacts:
     default_window: timedelta
     max_body_bytes: int
     posting_enabled: bool
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)

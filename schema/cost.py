@@ -1,7 +1,7 @@
 """How much an operation may make the server do: the objects that its answer can have, at most or by assumption."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -25,8 +25,8 @@ from graphql import (
 )
 
 from resolvers.page import DEFAULT_PAGE, MAX_PAGE
+from schema.limits import Limits, excess
 
-MAX_COST = 5000
 LIST_SIZE = 10  # assumed of a list that is no page, and whose metadata has no `size`
 
 
@@ -35,14 +35,43 @@ def check_cost(
     document: DocumentNode,
     operation: OperationDefinitionNode,
     variables: Mapping[str, Any] | None,
+    limits: Limits,
 ) -> list[GraphQLError]:
-    """What is too dear in an operation that fits the schema; introspection is bounded by its depth."""
-    root = schema.get_root_type(operation.operation)
-    cost = _Counter(schema, document, operation, variables or {}).objects(operation.selection_set, root, None)
-    if cost <= MAX_COST:
-        return []
-    message = f"The cost is {cost} objects, and at most {MAX_COST}: ask for smaller pages."
-    return [GraphQLError(message, operation, extensions={"code": "TOO_COMPLEX"})]
+    """What is too dear in an operation that fits the schema."""
+    cost = operation_cost(schema, document, operation, variables)
+    return excess("maxCost", "cost", cost, limits.max_cost, operation, ": ask for smaller pages")
+
+
+def operation_cost(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any] | None,
+) -> int:
+    """The objects of an answer to an operation that fits the schema; introspection, bounded by its depth, is free.
+
+    Each fragment is counted once, so this is linear in the size of the document.
+    """
+    counter = _Counter(schema, document, operation, variables or {})
+    return counter.below(operation.selection_set, schema.get_root_type(operation.operation)).of_page(None)
+
+
+class _Objects(NamedTuple):
+    """The objects below a selection set, whose lists may be those of a page that is not known yet."""
+
+    fixed: int = 0
+    per_item: int = 0
+    """So many more for each item of the page."""
+    assumed: int = 0
+    """So many more when it is no page."""
+
+    def of_page(self, size: int | None) -> int:
+        """How many they are, on a page of this size or on none."""
+        return self.fixed + (self.assumed if size is None else size * self.per_item)
+
+
+def _sum(counts: Iterable[_Objects]) -> _Objects:
+    return _Objects(*map(sum, zip(_Objects(), *counts, strict=True)))
 
 
 class _Counter:
@@ -55,38 +84,43 @@ class _Counter:
     ) -> None:
         self._schema = schema
         self._fragments = {n.name.value: n for n in document.definitions if isinstance(n, FragmentDefinitionNode)}
-        defaults = {node.variable.name.value: node.default_value for node in operation.variable_definitions or ()}
-        self._variables = {name: _integer(value) for name, value in defaults.items()} | dict(variables)
-        self._counted: dict[tuple[str, int | None], int] = {}
+        self._defaults = {n.variable.name.value: n.default_value for n in operation.variable_definitions or ()}
+        self._variables = variables
+        self._counted: dict[str, _Objects] = {}
 
-    def objects(self, selections: SelectionSetNode | None, parent: Any, page: int | None) -> int:
-        """Objects below one of the type `parent`, whose lists are a page of this size."""
-        count = 0
-        for node in selections.selections if selections else ():
-            if isinstance(node, FragmentSpreadNode):
-                count += self._of_fragment(node.name.value, page)
-            elif isinstance(node, InlineFragmentNode):
-                of = self._schema.get_type(node.type_condition.name.value) if node.type_condition else parent
-                count += self.objects(node.selection_set, of, page)
-            elif isinstance(node, FieldNode) and isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
-                count += self._of_field(node, parent, page)
-        return count
+    def below(self, selections: SelectionSetNode | None, parent: Any) -> _Objects:
+        """The objects below one of the type `parent`."""
+        return _sum(self._of_selection(node, parent) for node in selections.selections) if selections else _Objects()
 
-    def _of_field(self, node: FieldNode, parent: GraphQLObjectType | GraphQLInterfaceType, page: int | None) -> int:
-        field = parent.fields.get(node.name.value)
-        if field is None or is_leaf_type(named := get_named_type(field.type)):
-            return 0
-        own_page = self._page(node) if "first" in field.args else None
-        if isinstance(get_nullable_type(field.type), GraphQLList):
-            return (own_page or page or _assumed(field)) * (1 + self.objects(node.selection_set, named, None))
-        return 1 + self.objects(node.selection_set, named, own_page)
+    def _of_selection(self, node: Any, parent: Any) -> _Objects:
+        if isinstance(node, FragmentSpreadNode):
+            return self._of_fragment(node.name.value)
+        if isinstance(node, InlineFragmentNode):
+            of = self._schema.get_type(node.type_condition.name.value) if node.type_condition else parent
+            return self.below(node.selection_set, of)
+        if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) and (
+            field := parent.fields.get(node.name.value)
+        ):
+            return self._of_field(node, field)
+        return _Objects()
 
-    def _of_fragment(self, name: str, page: int | None) -> int:
-        if (name, page) not in self._counted:
+    def _of_field(self, node: FieldNode, field: GraphQLField) -> _Objects:
+        named = get_named_type(field.type)
+        if is_leaf_type(named):
+            return _Objects()
+        below = self.below(node.selection_set, named)
+        page = self._page(node) if "first" in field.args else None
+        if not isinstance(get_nullable_type(field.type), GraphQLList):
+            return _Objects(fixed=1 + below.of_page(page))
+        item = 1 + below.of_page(None)
+        return _Objects(per_item=item, assumed=_assumed(field) * item) if page is None else _Objects(fixed=page * item)
+
+    def _of_fragment(self, name: str) -> _Objects:
+        if name not in self._counted:
             fragment = self._fragments[name]
             of = self._schema.get_type(fragment.type_condition.name.value)
-            self._counted[name, page] = self.objects(fragment.selection_set, of, page)
-        return self._counted[name, page]
+            self._counted[name] = self.below(fragment.selection_set, of)
+        return self._counted[name]
 
     def _page(self, node: FieldNode) -> int:
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
@@ -94,16 +128,16 @@ class _Counter:
         return max(0, min(max((size for size in sizes if size is not None), default=DEFAULT_PAGE), MAX_PAGE))
 
     def _size(self, value: Any) -> int | None:
-        size = self._variables.get(value.name.value) if isinstance(value, VariableNode) else _integer(value)
-        if isinstance(size, float) and size.is_integer():  # which is an Int in the JSON of variables
-            return int(size)
-        return size if isinstance(size, int) else None
+        if isinstance(value, VariableNode):
+            name = value.name.value
+            value = self._variables[name] if name in self._variables else self._defaults[name]
+        if isinstance(value, IntValueNode):
+            return int(value.value)
+        if isinstance(value, float) and value.is_integer():  # which is an Int in the JSON of variables
+            return int(value)
+        return value if isinstance(value, int) else None
 
 
 def _assumed(field: GraphQLField) -> int:
     definition = field.extensions.get("strawberry-definition")
     return int(definition.metadata.get("size", LIST_SIZE)) if definition else LIST_SIZE
-
-
-def _integer(value: Any) -> int | None:
-    return int(value.value) if isinstance(value, IntValueNode) else None

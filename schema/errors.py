@@ -9,7 +9,6 @@ from graphql import ExecutionResult, GraphQLError
 from resolvers.errors import Internal, PodiumError
 from resolvers.times import format_time
 
-MAX_ERRORS = 20
 MAX_MESSAGE_LENGTH = 1000  # messages quote the document
 
 
@@ -42,11 +41,11 @@ def shown_error(error: Exception, report: Callable[..., None]) -> GraphQLError:
     return GraphQLError(error.message, original_error=error)
 
 
-def answer_of(result: ExecutionResult, report: Callable[..., None]) -> dict[str, Any]:
+def answer_of(result: ExecutionResult, report: Callable[..., None], *, max_errors: int) -> dict[str, Any]:
     """A result as GraphQL has it; without `data` where the operation was not executed: its variables do not fit."""
     answer: dict[str, Any] = {}
     if result.errors:
-        answer["errors"] = [formatted(error, report) for error in result.errors[:MAX_ERRORS]]
+        answer["errors"] = [formatted(error, report) for error in result.errors[:max_errors]]
     if not result.errors or result.data is not None or any(error.path for error in result.errors):
         answer["data"] = result.data
     return answer

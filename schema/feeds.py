@@ -167,7 +167,8 @@ class _Feed:
     async def _answers(self, events: Sequence[Any]) -> list[bytes]:
         # A context keeps what it has loaded, so each round has its own.
         results = await self._operations.execute_all(self._operation, self._context.renewed(self._backend), events)
-        return [orjson.dumps(answer_of(result, self._backend.report)) for result in results]
+        answer = partial(answer_of, report=self._backend.report, max_errors=self._operations.limits.max_errors)
+        return [orjson.dumps(answer(result)) for result in results]
 
     def _deliver(self, answers: list[bytes]) -> None:
         if self._state:

@@ -14,7 +14,7 @@ from resolvers.errors import RETRY_AFTER_S, ForeignOrigin, PayloadTooLarge, Podi
 from resolvers.identity import Identity
 from resolvers.signing import WebhookHeaders
 from schema.context import Context
-from schema.errors import MAX_ERRORS, answer_of, extensions, formatted, shown_error
+from schema.errors import answer_of, extensions, formatted, shown_error
 from schema.feeds import Feeds
 from schema.http_request import GRAPHQL_JSON, HTML, JSON, METHODS, RefusedRequest, media_type_of, read
 from schema.operations import InvalidRequest, Operation, Refused
@@ -116,7 +116,7 @@ class GraphQLEndpoint:
         return stream
 
     def _result(self, result: ExecutionResult, media_type: str) -> Response:
-        answer = answer_of(result, self._backend.report)
+        answer = answer_of(result, self._backend.report, max_errors=self._operations.limits.max_errors)
         if media_type == EVENT_STREAM:
             headers = {"Content-Type": f"{EVENT_STREAM}; charset=utf-8", "Vary": "Accept", "Cache-Control": "no-store"}
             return Response(whole(answer), headers=headers)
@@ -124,7 +124,7 @@ class GraphQLEndpoint:
         return _json(answer, status, media_type)
 
     def _errors(self, errors: list[GraphQLError], media_type: str) -> Response:
-        answer = {"errors": [formatted(error, self._backend.report) for error in errors[:MAX_ERRORS]]}
+        answer = {"errors": [formatted(error, self._backend.report) for error in errors]}
         if media_type == EVENT_STREAM:  # which has not begun
             return _json(answer, _status(errors[0]), media_type)
         return _json(answer, 400 if media_type == GRAPHQL_JSON else 200, media_type)

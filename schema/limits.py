@@ -1,6 +1,8 @@
 """How large a document may be: one pass that counts each fragment once, linear in the size of the document."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -9,15 +11,25 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
+    Node,
     OperationDefinitionNode,
     SelectionSetNode,
 )
 
-MAX_TOKENS = 1000
-MAX_DEPTH = 10
-MAX_INTROSPECTION_DEPTH = 15
-MAX_ALIASES = 15
-MAX_DIRECTIVES = 50
+_MAX_SHOWN = 2**53 - 1  # figures can have hundreds of digits, and clients read JSON's numbers as floats
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may ask for; None where there is no limit."""
+
+    max_tokens: int | None = 1000
+    max_depth: int | None = 10
+    max_introspection_depth: int | None = 15
+    max_aliases: int | None = 15
+    max_directives: int | None = 50
+    max_cost: int | None = 5000
+    max_errors: int = 20
 
 
 class _Size(NamedTuple):
@@ -27,33 +39,45 @@ class _Size(NamedTuple):
     directives: int = 0
 
 
-def check_limits(document: DocumentNode) -> list[GraphQLError]:
+def check_limits(document: DocumentNode, limits: Limits) -> list[GraphQLError]:
     """What is too large in a document; counted per operation, with its fragments spread out."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     measured: dict[str, _Size] = {}
     errors: list[GraphQLError] = []
     for node in document.definitions:
         if isinstance(node, OperationDefinitionNode):
-            errors += _excesses(_measure(node.selection_set, fragments, measured), node)
+            errors += _excesses(_measure(node.selection_set, fragments, measured), limits, node)
     return errors
 
 
-def _excesses(size: _Size, node: OperationDefinitionNode) -> list[GraphQLError]:
-    limits = (
-        ("depth", size.depth, MAX_DEPTH),
-        ("introspection depth", size.introspection_depth, MAX_INTROSPECTION_DEPTH),
-        ("number of aliases", size.aliases, MAX_ALIASES),
-        ("number of directives", size.directives + len(node.directives or ()), MAX_DIRECTIVES),
-    )
+def excess(limit: str, what: str, actual: int, allowed: int | None, node: Node, hint: str = "") -> list[GraphQLError]:
+    """The error about a figure that is above what is allowed, if it is; `limit` is its name in `service`."""
+    if allowed is None or actual <= allowed:
+        return []
+    shown = min(actual, _MAX_SHOWN)
+    message = f"The {what} is {shown}, and at most {allowed}{hint}."
+    return [GraphQLError(message, node, extensions=too_complex(limit, allowed, actual=shown))]
+
+
+def too_complex(limit: str, allowed: int | None, **figures: int) -> dict[str, Any]:
+    """What programs read of the error about a limit."""
+    return {"code": "TOO_COMPLEX", "limit": limit, "allowed": allowed, **figures}
+
+
+def _excesses(size: _Size, limits: Limits, node: OperationDefinitionNode) -> list[GraphQLError]:
+    of_variables = sum(len(variable.directives or ()) for variable in node.variable_definitions or ())
+    directives = size.directives + len(node.directives or ()) + of_variables
+    introspection = "maxIntrospectionDepth", "introspection depth"
     return [
-        GraphQLError(f"The {name} is {given}, and at most {limit}.", node, extensions={"code": "TOO_COMPLEX"})
-        for name, given, limit in limits
-        if given > limit
+        *excess("maxDepth", "depth", size.depth, limits.max_depth, node),
+        *excess(*introspection, size.introspection_depth, limits.max_introspection_depth, node),
+        *excess("maxAliases", "number of aliases", size.aliases, limits.max_aliases, node),
+        *excess("maxDirectives", "number of directives", directives, limits.max_directives, node),
     ]
 
 
 def _measure(
-    selections: SelectionSetNode | None, fragments: dict[str, FragmentDefinitionNode], measured: dict[str, _Size]
+    selections: SelectionSetNode | None, fragments: Mapping[str, FragmentDefinitionNode], measured: dict[str, _Size]
 ) -> _Size:
     depth = introspection_depth = aliases = directives = 0
     for node in selections.selections if selections else ():
@@ -73,9 +97,10 @@ def _measure(
     return _Size(depth, introspection_depth, aliases, directives)
 
 
-def _measure_fragment(name: str, fragments: dict[str, FragmentDefinitionNode], measured: dict[str, _Size]) -> _Size:
+def _measure_fragment(name: str, fragments: Mapping[str, FragmentDefinitionNode], measured: dict[str, _Size]) -> _Size:
     if name not in measured:
         measured[name] = _Size()  # a fragment that spreads itself is refused by validation
-        fragment = fragments.get(name)
-        measured[name] = _measure(fragment.selection_set if fragment else None, fragments, measured)
+        if fragment := fragments.get(name):
+            size = _measure(fragment.selection_set, fragments, measured)
+            measured[name] = size._replace(directives=size.directives + len(fragment.directives or ()))
     return measured[name]

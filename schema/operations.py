@@ -26,8 +26,7 @@ from graphql import (
 from resolvers.sources import States, Stream
 from schema.context import Context
 from schema.cost import check_cost
-from schema.errors import MAX_ERRORS
-from schema.limits import MAX_TOKENS, check_limits
+from schema.limits import Limits, check_limits, too_complex
 
 # A parsed document takes about 100 times its text; what is longer, or more, is parsed again.
 _MAX_CACHED_CHARACTERS = 5_000
@@ -89,8 +88,9 @@ def request_of(given: Any) -> Request:
 class Operations:
     """Prepares operations of one schema, and executes queries and mutations."""
 
-    def __init__(self, schema: GraphQLSchema, *, introspection: bool = True) -> None:
+    def __init__(self, schema: GraphQLSchema, *, limits: Limits, introspection: bool = True) -> None:
         self.schema = schema
+        self.limits = limits
         self.hides_suggestions = not introspection
         self._rules = specified_rules if introspection else [*specified_rules, NoSchemaIntrospectionCustomRule]
         self._prepare_cached = lru_cache(maxsize=_MAX_CACHED_DOCUMENTS)(self._prepare_uncached)
@@ -100,7 +100,7 @@ class Operations:
         prepare = self._prepare_cached if len(request.query) <= _MAX_CACHED_CHARACTERS else self._prepare_uncached
         document, errors = prepare(request.query)
         if document is None:
-            raise Refused(errors)
+            raise self._refused(errors)
         definition = get_operation_ast(document, request.name)
         if definition is None:
             raise Refused([GraphQLError("Name one of the operations as operationName.")])
@@ -108,7 +108,8 @@ class Operations:
 
     def check_cost(self, operation: Operation) -> None:
         """Raise Refused for an operation that is too dear."""
-        if errors := check_cost(self.schema, operation.document, operation.definition, operation.request.variables):
+        request, document = operation.request, operation.document
+        if errors := check_cost(self.schema, document, operation.definition, request.variables, self.limits):
             raise Refused(errors)
 
     async def execute(self, operation: Operation, context: Context) -> ExecutionResult:
@@ -137,12 +138,15 @@ class Operations:
             hide_suggestions=self.hides_suggestions,
         )
         if isinstance(executor, list):
-            raise Refused(executor)
+            raise self._refused(executor)
         source: Any = create_source_event_stream(executor)
         source = await source if isinstance(source, Awaitable) else source
         if isinstance(source, ExecutionResult):
-            raise Refused(list(source.errors or ()))
+            raise self._refused(source.errors or [])
         return cast(Source, source)
+
+    def _refused(self, errors: list[GraphQLError]) -> Refused:
+        return Refused(errors[: self.limits.max_errors])
 
     def _execute(self, operation: Operation, context: Context, root: Any) -> Any:
         return execute(
@@ -156,14 +160,19 @@ class Operations:
         )
 
     def _prepare_uncached(self, query: str) -> tuple[DocumentNode | None, list[GraphQLError]]:
+        limits = self.limits
         try:
-            document = parse(query, max_tokens=MAX_TOKENS, no_location=False)
-            errors = check_limits(document) or validate(
-                self.schema, document, self._rules, max_errors=MAX_ERRORS, hide_suggestions=self.hides_suggestions
+            document = parse(query, max_tokens=limits.max_tokens)
+            errors = check_limits(document, limits) or validate(
+                self.schema,
+                document,
+                self._rules,
+                max_errors=limits.max_errors,
+                hide_suggestions=self.hides_suggestions,
             )
         except GraphQLSyntaxError as error:
-            if f"more than {MAX_TOKENS} tokens" in error.message:
-                error.extensions = {"code": "TOO_COMPLEX"}
+            if f"more than {limits.max_tokens} tokens" in error.message:
+                error.extensions = too_complex("maxTokens", limits.max_tokens)
             return None, [error]
         except RecursionError:
             return None, [GraphQLError("The document is nested too deeply.", extensions={"code": "TOO_COMPLEX"})]

@@ -1,5 +1,6 @@
 """The graph's entry points: everything that can be asked and done."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -39,6 +40,19 @@ class Limits:
     max_results: int = strawberry.field(description="Results in one recordStats.")
     max_body_bytes: int = strawberry.field(description="Bytes of a request's body, or of a WebSocket's frame.")
     max_operations: int = strawberry.field(description="Operations at once on one WebSocket.")
+    max_tokens: int | None = strawberry.field(description="Tokens of a document; null where there is no limit.")
+    max_depth: int | None = strawberry.field(description="How deeply fields are nested; null where there is no limit.")
+    max_introspection_depth: int | None = strawberry.field(
+        description="How deeply fields are nested below `__schema` and `__type`; null where there is no limit."
+    )
+    max_aliases: int | None = strawberry.field(description="Aliases of an operation; null where there is no limit.")
+    max_directives: int | None = strawberry.field(
+        description="Directives of an operation; null where there is no limit."
+    )
+    max_cost: int | None = strawberry.field(
+        description="Objects that the answer to an operation can have; null where there is no limit."
+    )
+    max_errors: int = strawberry.field(description="Errors in an answer.")
 
 
 @strawberry.type(description="This server.")
@@ -88,6 +102,7 @@ class Query(CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQ
                 max_results=MAX_RESULTS,
                 max_body_bytes=facts.max_body_bytes,
                 max_operations=MAX_OPERATIONS,
+                **asdict(facts.limits),
             ),
         )
 

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from resolvers.errors import PodiumError, SlowConsumer, TooManySubscriptions
 from schema.context import Context, identified
-from schema.errors import MAX_ERRORS, answer_of, formatted, shown_error
+from schema.errors import answer_of, formatted, shown_error
 from schema.feeds import Errors, Feeds, Payloads
 from schema.operations import InvalidRequest, Refused, Request, request_of
 from schema.origins import is_allowed
@@ -238,7 +238,7 @@ class _Running:
     def refuse(self, errors: list[GraphQLError]) -> None:
         """Send why it is not executed."""
         report = self._session.door.backend.report
-        self.end([formatted(error, report) for error in errors[:MAX_ERRORS]])
+        self.end([formatted(error, report) for error in errors])
 
     async def _run(self, request: Request, context: Context) -> None:
         try:
@@ -255,7 +255,8 @@ class _Running:
         if operation.kind is OperationType.SUBSCRIPTION:
             self._leave = await door.feeds.join(operation, context, self)
             return
-        answer = answer_of(await door.operations.execute(operation, context), door.backend.report)
+        result = await door.operations.execute(operation, context)
+        answer = answer_of(result, door.backend.report, max_errors=door.operations.limits.max_errors)
         self.deliver(Payloads([orjson.dumps(answer)]))
         self.end([])
 
