@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+HAS_NODE = node -e 'process.exit(parseInt(process.versions.node) < 22)' 2>/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench clients schema migrate assets lock clean
+.PHONY: help setup run test check bench bench-full clients schema migrate assets lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,6 +32,13 @@ $(VENV)/codegen/.made: requirements-codegen.txt $(VENV)/.dev
 	@$(VENV)/codegen/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-codegen.txt
 	@touch $@
 
+$(VENV)/node/.made: requirements-node.txt | $(BIN)/python
+	@if ! $(HAS_NODE); then \
+		echo "installing Node 22, for PostGraphile in benchmarks, into $(VENV)/node"; \
+		$(BIN)/python -m venv $(VENV)/node && \
+		$(VENV)/node/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-node.txt; \
+	fi && mkdir -p $(@D) && touch $@ || echo "no Node 22: measuring without PostGraphile" >&2
+
 setup: $(BIN)/podium  ## install podium into .venv (needs Python only)
 
 run: setup  ## serve on http://127.0.0.1:8080 with an embedded Postgres
@@ -45,8 +53,13 @@ check: $(VENV)/.dev  ## lint, formatting, types, import directions
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup  ## measure a gateway on made-up results, about 2 minutes; ARGS="--only post_stats"
-	@$(BIN)/python -m bench.run $(ARGS)
+bench: setup $(VENV)/node/.made  ## measure on made-up results, about 3 minutes; ARGS="--only post_stats" or "graphql --only Q2"
+	@$(BIN)/podium bench $(ARGS)
+	@$(if $(ARGS),,$(BIN)/podium bench graphql)
+
+bench-full: setup $(VENV)/node/.made  ## the same on more results and for longer, about 25 minutes
+	@$(BIN)/podium bench --full --seconds 10
+	@$(BIN)/podium bench graphql --rounds 10 --seconds 2
 
 clients: setup  ## try public JavaScript clients on a gateway with the demo set (needs Node 20.11 and npm)
 	@cd tests/clients && npm ci --silent && PODIUM="$(CURDIR)/$(BIN)/podium" node run.mjs $(ARGS)
@@ -64,6 +77,7 @@ lock: $(VENV)/.dev  ## pin the newest allowed requirements, with hashes and with
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header pyproject.toml --extra build -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml --extra build --group dev -c requirements.txt -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header --group codegen -o requirements-codegen.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header --group node -o requirements-node.txt
 
 clean:  ## remove the environment and caches, never data
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

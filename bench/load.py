@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import cast
@@ -16,17 +16,20 @@ _CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came back: the number of answers by status, of requests without an answer, and the latencies, sorted."""
+    """What came back: the number of answers by status, of requests without an answer, and the latencies, sorted;
+    and of answers that report no failure, but are not as long as they should be.
+    """
 
     seconds: float
     statuses: dict[int, int]
     lost: int
     latencies_s: list[float]
+    wrong: int = 0
 
     @property
     def errors(self) -> int:
-        """Answers that report a failure, and requests without an answer."""
-        return self.lost + sum(number for status, number in self.statuses.items() if status >= 400)
+        """Answers that report a failure, or are none of those expected, and requests without an answer."""
+        return self.lost + self.wrong + sum(number for status, number in self.statuses.items() if status >= 400)
 
     @property
     def requests_per_s(self) -> float:
@@ -45,17 +48,30 @@ def get_request(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: podium\r\n\r\n".encode()
 
 
-def post_request(path: str, body: bytes, authorization: str) -> bytes:
+def post_request(path: str, body: bytes, authorization: str | None = None) -> bytes:
     """A POST of JSON as it goes over the wire."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: podium\r\nContent-Type: application/json\r\nAuthorization: {authorization}\r\n"
-    )
+    who = "" if authorization is None else f"Authorization: {authorization}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: podium\r\nContent-Type: application/json\r\n{who}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def load(address: tuple[str, int], requests: Iterator[bytes], *, connections: int, seconds: float) -> Load:
-    """Send requests for some seconds, on each connection the next one as soon as an answer is there."""
-    run = _Run(address, requests, seconds)
+def joined(loads: Iterable[Load]) -> Load:
+    """Several loads, one after the other, as one."""
+    parts = list(loads)
+    statuses = sum((Counter(part.statuses) for part in parts), Counter[int]())
+    latencies_s = sorted(latency for part in parts for latency in part.latencies_s)
+    seconds, lost, wrong = (sum(getattr(part, name) for part in parts) for name in ("seconds", "lost", "wrong"))
+    return Load(seconds, dict(statuses), lost, latencies_s, wrong)
+
+
+async def load(
+    address: tuple[str, int], requests: Iterator[bytes], *, connections: int, seconds: float, size: int | None = None
+) -> Load:
+    """Send requests for some seconds, on each connection the next one as soon as an answer is there.
+
+    With a `size`, the bodies of all answers must have so many bytes.
+    """
+    run = _Run(address, requests, seconds, size)
     clients = [asyncio.create_task(run.keep_busy()) for _ in range(connections)]
     done, late = await asyncio.wait(clients, timeout=seconds + PATIENCE_S)
     for client in late:
@@ -63,17 +79,18 @@ async def load(address: tuple[str, int], requests: Iterator[bytes], *, connectio
     for client in done:
         client.result()
     elapsed_s = max(run.last_answer_at - run.began_at, 1e-9)
-    return Load(elapsed_s, dict(run.statuses), run.lost + len(late), sorted(run.latencies_s))
+    return Load(elapsed_s, dict(run.statuses), run.lost + len(late), sorted(run.latencies_s), run.wrong)
 
 
 class _Run:
     """What the connections of one load share."""
 
-    def __init__(self, address: tuple[str, int], requests: Iterator[bytes], seconds: float) -> None:
+    def __init__(self, address: tuple[str, int], requests: Iterator[bytes], seconds: float, size: int | None) -> None:
         self.requests = requests
+        self.size = size
         self.statuses: Counter[int] = Counter()
         self.latencies_s: list[float] = []
-        self.lost = 0
+        self.lost = self.wrong = 0
         self.began_at = self.last_answer_at = perf_counter()
         self.ends_at = self.began_at + seconds
         self._address = address
@@ -107,7 +124,8 @@ class _Connection(asyncio.Protocol):
         self._received += data
         if self._size is None and (end := self._received.find(END)) >= 0:
             length = _LENGTH.search(self._received, 0, end)
-            self._size = end + 4 + (int(length[1]) if length else 0)
+            self._body_at = end + len(END)
+            self._size = self._body_at + (int(length[1]) if length else 0)
         if self._size is not None and len(self._received) >= self._size:
             self._answered()
 
@@ -125,7 +143,9 @@ class _Connection(asyncio.Protocol):
         run, now = self._run, perf_counter()
         run.last_answer_at = now
         run.latencies_s.append(now - self._sent_at)
-        run.statuses[int(self._received[9:12])] += 1
+        status, size = int(self._received[9:12]), len(self._received) - self._body_at
+        run.statuses[status] += 1
+        run.wrong += status < 400 and run.size not in (None, size)
         self._waits = False
         if now >= run.ends_at or _CLOSE.search(self._received, 0, self._received.find(END)):
             self._transport.close()

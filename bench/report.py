@@ -7,6 +7,8 @@ import orjson
 
 RESULTS = Path(__file__).parent / "results"
 HEADS = ("connections", "requests/s", "p50 ms", "p99 ms", "errors", "gateway µs", "Postgres µs", "other cores")
+COMPARED = ("requests/s", "p50 ms", "gateway µs", "Postgres µs", "errors", "other cores", "req/s ratio", "p50 ratio")
+MEASURED = ("requests_per_s", "p50_ms", "gateway_us", "postgres_us", "errors", "other_cores")
 
 
 def table(report: dict[str, Any]) -> str:
@@ -17,25 +19,57 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *_facts(report)])
 
 
-def save(report: dict[str, Any]) -> Path:
+def side_by_side(report: dict[str, Any]) -> str:
+    """Servers that were asked the same as text, each with how podium compares with it."""
+    lines = [_line("", COMPARED)]
+    first: dict[str, Any] = {}
+    for found in report["measurements"]:
+        if found["question"] != first.get("question"):
+            first = found
+            lines.append(f"{found['question']}: {found['rows']}")
+        values = [_shown(found[name]) for name in MEASURED]
+        ratios = ["", ""] if found is first else [_times(first, found, name) for name in MEASURED[:2]]
+        lines.append(_line(f"  {found['server']}", [*values, *ratios]))
+    absent = [f"without {name}: {reason}" for name, reason in report["missing"].items()]
+    where = report["machine"]
+    turns = f"{report['rounds']} turns of {report['seconds']:g} s for each server, on 16 connections and on 1"
+    return "\n".join([*lines, "", *absent, f"{_filled(report)}, {turns}", *_machine(where)])
+
+
+def save(report: dict[str, Any], kind: str = "") -> Path:
     """Write a run to a file of its own."""
     RESULTS.mkdir(exist_ok=True)
     stamp = report["machine"]["measured_at"].partition("+")[0].replace(":", "")
-    path = RESULTS / f"{stamp}-{report['results']}.json"
+    path = RESULTS / f"{'-'.join(filter(None, (stamp, kind, str(report['results']))))}.json"
     path.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
     return path
 
 
 def _facts(report: dict[str, Any]) -> list[str]:
-    where, rss = report["machine"], report["rss_bytes"]
-    filled = f" stored in {report['fill_s']:.1f} s" if report["fill_s"] else ""
-    machine = f"{where['cpu']}, {where['cores']} cores, {_mib(where['memory_bytes'])}"
+    rss = report["rss_bytes"]
     return [
-        f"{report['results']:,} results{filled}, {report['seconds']:g} s for each case",
+        f"{_filled(report)}, {report['seconds']:g} s for each case",
         f"memory of the gateway: {_mib(rss['before'])} before, {_mib(rss['after'])} after",
-        f"{machine}, load {where['load_average'][0]:.1f} before it",
-        f"Python {where['python']}, Postgres {where['postgres']}, podium {where['commit']}",
+        *_machine(report["machine"]),
     ]
+
+
+def _filled(report: dict[str, Any]) -> str:
+    stored = f" stored in {report['fill_s']:.1f} s" if report["fill_s"] else ""
+    return f"{report['results']:,} results{stored}"
+
+
+def _machine(where: dict[str, Any]) -> list[str]:
+    versions = {"Python": where["python"], "Postgres": where["postgres"], "podium": where["commit"]}
+    return [
+        f"{where['cpu']}, {where['cores']} cores, {_mib(where['memory_bytes'])}, "
+        f"load {where['load_average'][0]:.1f} before it",
+        ", ".join(f"{name} {version}" for name, version in {**versions, **where.get("node", {})}.items()),
+    ]
+
+
+def _times(podium: dict[str, Any], other: dict[str, Any], name: str) -> str:
+    return f"{podium[name] / other[name]:.2f}x" if podium["server"] == "podium" and other[name] else ""
 
 
 def _line(name: str, values: Any) -> str:

@@ -14,7 +14,7 @@ from bench.cases import Case, cases
 from bench.load import load
 from bench.machine import machine
 from bench.report import save, table
-from bench.server import SECRET, Served, number_of_results, postgres_version, served
+from bench.server import SECRET, Served, served
 
 SHORT_RESULTS = 200_000
 FULL_RESULTS = 2_000_000
@@ -43,7 +43,7 @@ async def measure(server: Served, case: Case, connections: int, seconds: float) 
     """Ask for some seconds, after a short time to get warm."""
     requests = case.requests()
     await load(server.address, requests, connections=connections, seconds=WARM_UP_S)
-    await server.settle()
+    await server.database.settle()
     before, began = server.cpu(), perf_counter()
     found = await load(server.address, requests, connections=connections, seconds=seconds)
     used, elapsed_s = server.cpu() - before, perf_counter() - began
@@ -57,13 +57,14 @@ async def run(given: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Everything that was asked for, as it is saved."""
     where = machine()
     async with served(directory, results=given.results, seed=given.seed) as server:
-        facts = {"results": await number_of_results(server.postgres), "fill_s": server.fill_s, "seconds": given.seconds}
+        database = server.database
+        facts = {"results": await database.number_of_results(), "fill_s": database.fill_s, "seconds": given.seconds}
         rss_before = server.rss_bytes
         wanted = [case for case in cases(server.orchestrators, SECRET) if _is_wanted(case, given.only)]
         pairs = [(case, connections) for case in wanted for connections in case.connections]
         measured = [await measure(server, case, connections, given.seconds) for case, connections in pairs]
         return {
-            "machine": where | {"postgres": await postgres_version(server.postgres)},
+            "machine": where | {"postgres": await database.version()},
             **facts,
             "rss_bytes": {"before": rss_before, "after": server.rss_bytes},
             "measurements": [asdict(measurement) for measurement in measured],

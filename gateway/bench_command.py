@@ -7,16 +7,20 @@ from pathlib import Path
 import typer
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+NAMED = ("graphql", "subscribers")
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 def bench(context: typer.Context) -> None:
-    """Measure how fast podium is on this machine; --help lists the options. `subscribers` measures subscriptions."""
+    """Measure how fast podium is on this machine; --help lists the options.
+
+    `graphql` compares it with plain Strawberry and PostGraphile, `subscribers` measures subscriptions.
+    """
     if not (CHECKOUT / "bench" / "run.py").exists():
         typer.echo("podium: only a checkout has the benchmarks: clone the repository and run make bench", err=True)
         raise typer.Exit(1)
-    program, arguments = "bench.run", context.args
-    if arguments[:1] == ["subscribers"]:
-        program, arguments = "bench.subscribers", arguments[1:]
-    command = (sys.executable, "-m", program, *arguments)
+    program, arguments = "run", context.args
+    if arguments and arguments[0] in NAMED:
+        program, *arguments = arguments
+    command = (sys.executable, "-m", f"bench.{program}", *arguments)
     raise typer.Exit(subprocess.run(command, check=False).returncode)

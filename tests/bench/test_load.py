@@ -7,9 +7,10 @@ from itertools import cycle
 
 import pytest
 
-from bench.load import Load, get_request, load, post_request
+from bench.load import Load, get_request, joined, load, post_request
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+LONGER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\noks"
 BAD = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad"
 CLOSING = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nConnection: close\r\n\r\nok"
 
@@ -62,6 +63,22 @@ async def test_a_post_carries_its_body_and_signature() -> None:
     assert head.startswith(b"POST /api/post_stats HTTP/1.1\r\n")
     assert b"\r\nAuthorization: f00\r\n" in head
     assert body == b'{"a":1}'
+
+
+async def test_an_answer_of_another_size_is_an_error() -> None:
+    answers = cycle([[OK], [LONGER]])
+    async with served(lambda _: next(answers)) as address:
+        requests = cycle([get_request("/")])
+        found = await load(address, requests, connections=1, seconds=0.05, size=2)
+    assert found.wrong == found.errors > 0
+    assert abs(found.statuses[200] - 2 * found.wrong) <= 1
+
+
+def test_loads_are_joined_as_if_they_were_one() -> None:
+    found = joined([Load(1, {200: 2}, 1, [0.002, 0.003]), Load(3, {200: 1, 500: 1}, 0, [0.001, 0.004], wrong=1)])
+    assert found == Load(4, {200: 3, 500: 1}, 1, [0.001, 0.002, 0.003, 0.004], wrong=1)
+    assert found.errors == 3
+    assert found.requests_per_s == pytest.approx((4 + 1 - 3) / 4)
 
 
 async def test_a_server_that_is_not_there_is_no_result() -> None:
