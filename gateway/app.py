@@ -46,6 +46,7 @@ from schema.feeds import Feeds
 from schema.http import GraphQLEndpoint
 from schema.limits import Limits
 from schema.operations import Operations
+from schema.persisted import PersistedDocuments
 from schema.results import stat_id
 from schema.root import GRAPHQL_SCHEMA, SDL
 from schema.sse import EVENT_STREAM, EventStreams
@@ -95,6 +96,7 @@ class Gateway:
         self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
         operations = Operations(GRAPHQL_SCHEMA, introspection=settings.shows_schema, limits=_limits(settings))
         self.feeds = Feeds(operations, self._backend())
+        self.documents = PersistedDocuments(operations, settings.persisted_documents_bytes, self.metrics.report)
         self.event_streams = EventStreams()
         self._regions_known = asyncio.Event()
         self._watch()
@@ -197,8 +199,8 @@ class Gateway:
 
     def _graphql_routes(self) -> list[Route | WebSocketRoute]:
         origins = self.settings.named_origins
-        http = GraphQLEndpoint(self.feeds, self.event_streams, pages.graphiql, origins)
-        socket = WebSocketEndpoint(self.feeds, origins)
+        http = GraphQLEndpoint(self.feeds, self.documents, self.event_streams, pages.graphiql, origins)
+        socket = WebSocketEndpoint(self.feeds, self.documents, origins)
         return [Route("/graphql", http), WebSocketRoute("/graphql", socket)]
 
     def _backend(self) -> Backend:
@@ -226,6 +228,8 @@ class Gateway:
         for name, pool in pools.items():
             watch(f"podium_{name}_pool_connections", f"Connections of the {name} pool.", partial(_pool_state, pool))
         watch("podium_results_waiting", "Results waiting to be stored.", lambda: self.results.waiting)
+        watch("podium_persisted_documents_kept", "Documents kept for their hash.", lambda: len(self.documents))
+        watch("podium_persisted_documents_bytes", "Memory that they take.", lambda: self.documents.bytes)
         watch("podium_subscribers", "Subscriptions that are told of events.", lambda: self.feeds.ready)
         watch("podium_feeds", "Different subscriptions among them.", lambda: self.feeds.number)
 

@@ -10,6 +10,14 @@ from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+TOO_OFTEN_FOR_LOGS = ("events_delivered", "persisted_document")
+LEVELS = {
+    "results_stored": "debug",
+    "results_replayed": "debug",
+    "results_refused": "debug",
+    "listener_lost": "warning",
+    "export_broken": "warning",
+}
 
 log: Any = structlog.get_logger()
 
@@ -21,9 +29,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=self.registry)
-        self._requests = Counter(
-            "podium_http_requests", "Requests answered.", ("route", "method", "status"), registry=self.registry
-        )
+        self._requests = self._counter("podium_http_requests", "Requests answered.", "route", "method", "status")
         self._latency = Histogram(
             "podium_http_request_duration_seconds",
             "Time from a request's first byte to its answer's last.",
@@ -33,30 +39,25 @@ class Metrics:
         )
         self._requests_of = cache(lambda route, method, status: self._requests.labels(route, method, str(status)))
         self._latency_of = cache(self._latency.labels)
-        self._stored = Counter("podium_results_stored", "Results stored.", registry=self.registry)
-        self._replayed = Counter(
-            "podium_results_replayed", "Results that came again by a key, and were not stored.", registry=self.registry
+        self._stored = self._counter("podium_results_stored", "Results stored.")
+        self._replayed = self._counter(
+            "podium_results_replayed", "Results that came again by a key, and were not stored."
         )
-        self._refused = Counter("podium_results_refused", "Results refused.", ("reason",), registry=self.registry)
+        self._refused = self._counter("podium_results_refused", "Results refused.", "reason")
         self._batches = Histogram(
             "podium_results_batch_size",
             "Results stored in one transaction.",
             buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
             registry=self.registry,
         )
-        self._delivered = Counter(
-            "podium_subscription_messages", "Answers delivered to subscribers.", registry=self.registry
+        self._persisted = self._counter(
+            "podium_persisted_documents", "Documents that were named (hit, miss), kept or refused.", "outcome"
         )
-        self._slow = Counter(
-            "podium_slow_consumers_ended", "Operations ended because nobody read their answers.", registry=self.registry
-        )
-        self._lines_lost = Counter(
-            "podium_listener_lines_lost", "Connections for notifications that were lost.", registry=self.registry
-        )
-        self._errors = Counter("podium_internal_errors", "Mistakes of podium's own.", registry=self.registry)
-        self._loop_failures = Counter(
-            "podium_loop_failures", "Rounds of a background loop that failed.", ("loop",), registry=self.registry
-        )
+        self._delivered = self._counter("podium_subscription_messages", "Answers delivered to subscribers.")
+        self._slow = self._counter("podium_slow_consumers_ended", "Operations ended because nobody read their answers.")
+        self._lines_lost = self._counter("podium_listener_lines_lost", "Connections for notifications that were lost.")
+        self._errors = self._counter("podium_internal_errors", "Mistakes of podium's own.")
+        self._loop_failures = self._counter("podium_loop_failures", "Rounds of a background loop that failed.", "loop")
 
     def request(self, route: str, method: str, status: int, seconds: float | None) -> None:
         """Count an answered request; a stream takes as long as its client likes."""
@@ -70,35 +71,37 @@ class Metrics:
 
     def report(self, event: str, **facts: Any) -> None:
         """An event of any part of podium: counted, and logged with its facts."""
+        self._count(event, facts)
+        if event == "internal_error":
+            log.error(event, exc_info=facts["error"])
+        elif event not in TOO_OFTEN_FOR_LOGS:
+            level = "warning" if event.endswith("_failed") else LEVELS.get(event, "info")
+            getattr(log, level)(event, **{name: _shown(fact) for name, fact in facts.items()})
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(name, documentation, labels, registry=self.registry)
+
+    def _count(self, event: str, facts: dict[str, Any]) -> None:
         match event:
             case "results_stored":
                 self._stored.inc(facts["count"])
                 self._batches.observe(facts["count"])
-                log.debug(event, **facts)
             case "results_replayed":
                 self._replayed.inc(facts["count"])
-                log.debug(event, **facts)
             case "results_refused":
                 self._refused.labels(facts["reason"]).inc(facts["count"])
-                log.debug(event, **facts)
+            case "persisted_document":
+                self._persisted.labels(facts["outcome"]).inc()
             case "events_delivered":
                 self._delivered.inc(facts["count"])
             case "slow_consumer_ended":
                 self._slow.inc()
-                log.info(event, **facts)
             case "listener_lost":
                 self._lines_lost.inc()
-                log.warning(event, **facts)
-            case "export_broken":
-                log.warning(event, **facts)
             case "internal_error":
                 self._errors.inc()
-                log.error(event, exc_info=facts["error"])
             case _ if event.endswith("_failed"):
                 self._loop_failures.labels(event.removesuffix("_failed")).inc()
-                log.warning(event, **{name: _shown(fact) for name, fact in facts.items()})
-            case _:
-                log.info(event, **facts)
 
 
 class _Gauge:

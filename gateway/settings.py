@@ -122,6 +122,7 @@ class Settings(BaseSettings):
     max_errors: int = Field(default=20, ge=1, le=1000)
     max_introspection_depth: Annotated[int | None, _limit(1)] = 15
     max_tokens: Annotated[int | None, _limit(1)] = 1000
+    persisted_documents_bytes: int = Field(default=4 << 20, ge=0)
     pipelines_cache_timeout: Seconds = timedelta(seconds=60)
     podium_data_dir: Path = Path("podium-data")
     port: int = Field(default=8080, ge=0, le=65_535)

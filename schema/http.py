@@ -17,8 +17,10 @@ from schema.context import Context
 from schema.errors import answer_of, extensions, formatted, shown_error
 from schema.feeds import Feeds
 from schema.http_request import GRAPHQL_JSON, HTML, JSON, METHODS, RefusedRequest, media_type_of, read
-from schema.operations import InvalidRequest, Operation, Refused
+from schema.operations import Operation, Refused
 from schema.origins import is_allowed
+from schema.persisted import Documents
+from schema.request import InvalidRequest
 from schema.sse import EVENT_STREAM, EventStream, EventStreams, whole
 from schema.websocket import PROTOCOL
 
@@ -30,11 +32,17 @@ class GraphQLEndpoint:
     """
 
     def __init__(
-        self, feeds: Feeds, streams: EventStreams, page: Callable[[Request], Response], origins: Sequence[str]
+        self,
+        feeds: Feeds,
+        documents: Documents,
+        streams: EventStreams,
+        page: Callable[[Request], Response],
+        origins: Sequence[str],
     ) -> None:
         self._operations = feeds.operations
         self._backend = feeds.backend
         self._feeds = feeds
+        self._documents = documents
         self._streams = streams
         self._page = page
         self._origins = origins
@@ -70,7 +78,7 @@ class GraphQLEndpoint:
     async def _answer(self, request: Request, media_type: str) -> Response | EventStream:
         asked, body = await read(request)
         context = Context(self._backend, await self._identify(request, body))
-        operation = self._operations.prepare(asked)
+        operation = self._documents.prepare(asked)
         self._check_kind(operation, request, context, media_type)
         self._operations.check_cost(operation)
         if operation.kind is OperationType.SUBSCRIPTION:
@@ -155,6 +163,7 @@ def _json(answer: Any, status: int, media_type: str, headers: dict[str, str] | N
     shown = {
         "Content-Type": f"{media_type}; charset=utf-8",
         "Vary": "Accept",
+        "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
     return Response(orjson.dumps(answer), status, headers={**shown, **(headers or {})})

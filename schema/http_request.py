@@ -7,7 +7,7 @@ import orjson
 from starlette.requests import Request as HttpRequest
 
 from schema.negotiation import MediaType, preferred
-from schema.operations import Request, request_of
+from schema.request import MEMBERS, Request, request_of
 from schema.sse import EVENT_STREAM
 
 JSON = "application/json"
@@ -16,7 +16,6 @@ HTML = "text/html"
 
 ANSWERS = (JSON, GRAPHQL_JSON, EVENT_STREAM)
 METHODS = "GET, HEAD, OPTIONS, POST"
-MEMBERS = ("query", "operationName", "variables", "extensions")
 MAX_PARAMETERS = 1000
 
 

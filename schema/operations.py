@@ -27,6 +27,7 @@ from resolvers.sources import States, Stream
 from schema.context import Context
 from schema.cost import check_cost
 from schema.limits import Limits, check_limits, too_complex
+from schema.request import Request
 
 # A parsed document takes about 100 times its text; what is longer, or more, is parsed again.
 _MAX_CACHED_CHARACTERS = 5_000
@@ -34,14 +35,6 @@ _MAX_CACHED_DOCUMENTS = 100
 
 
 Source = Stream[Any] | States[Any]
-
-
-class Request(NamedTuple):
-    """What a client asks, whatever the transport."""
-
-    query: str
-    variables: dict[str, Any] | None
-    name: str | None
 
 
 class Operation(NamedTuple):
@@ -57,32 +50,12 @@ class Operation(NamedTuple):
         return self.definition.operation
 
 
-class InvalidRequest(Exception):
-    """The request is none that can be sent; the message says why."""
-
-
 class Refused(Exception):
     """The document, or the operation, is refused with these errors."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__("refused")
         self.errors = errors
-
-
-def request_of(given: Any) -> Request:
-    """The request in decoded JSON; InvalidRequest names the member that is wrong."""
-    if not isinstance(given, dict):
-        raise InvalidRequest("Send one operation as a JSON object.")
-    query, variables, name = given.get("query"), given.get("variables"), given.get("operationName")
-    if not isinstance(query, str) or not query:
-        raise InvalidRequest("query: the document, as a string, is missing.")
-    if not isinstance(variables, dict | None):
-        raise InvalidRequest("variables: must be an object.")
-    if not isinstance(name, str | None):
-        raise InvalidRequest("operationName: must be a string.")
-    if not isinstance(given.get("extensions"), dict | None):
-        raise InvalidRequest("extensions: must be an object.")
-    return Request(query, variables, name or None)
 
 
 class Operations:

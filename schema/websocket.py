@@ -14,9 +14,11 @@ from resolvers.errors import PodiumError, SlowConsumer, TooManySubscriptions
 from schema.context import Context, identified
 from schema.errors import answer_of, formatted, shown_error
 from schema.feeds import Errors, Feeds, Payloads
-from schema.operations import InvalidRequest, Refused, Request, request_of
+from schema.operations import Refused
 from schema.origins import is_allowed
 from schema.outbox import FrameWire, MessageWire, Outbox, Wire
+from schema.persisted import Documents
+from schema.request import InvalidRequest, Request, request_of
 
 PROTOCOL = "graphql-transport-ws"
 FRAMES_EXTENSION = "podium.frames"  # of the ASGI scope: where the server takes whole frames
@@ -41,8 +43,9 @@ class _Close(Exception):
 class WebSocketEndpoint:
     """The endpoint /graphql for WebSockets; `origins` are those whose pages may connect, beside the server's own."""
 
-    def __init__(self, feeds: Feeds, origins: Sequence[str]) -> None:
+    def __init__(self, feeds: Feeds, documents: Documents, origins: Sequence[str]) -> None:
         self.operations = feeds.operations
+        self.documents = documents
         self.backend = feeds.backend
         self.feeds = feeds
         self._origins = origins
@@ -245,12 +248,14 @@ class _Running:
             await self._execute(request, context)
         except Refused as refused:
             self.refuse(refused.errors)
+        except InvalidRequest as invalid:
+            self.refuse([GraphQLError(str(invalid))])
         except Exception as error:  # whatever it is, the client is told
             self.refuse([shown_error(error, self._session.door.backend.report)])
 
     async def _execute(self, request: Request, context: Context) -> None:
         door = self._session.door
-        operation = door.operations.prepare(request)
+        operation = door.documents.prepare(request)
         door.operations.check_cost(operation)
         if operation.kind is OperationType.SUBSCRIPTION:
             self._leave = await door.feeds.join(operation, context, self)

@@ -60,6 +60,7 @@ SCALARS: dict[str, tuple[Any, ...]] = {
 }
 PARAMETERS = (
     *("since", "until", "orchestrator", "region", "model", "pipeline", "job_type", "query", "variables", "x"),
+    *("documentId", "extensions", "operationName"),
     *("last", "limit", "columns", "min_success_rate", "max_round_trip_time", "error_code", "format", "withdrawn"),
 )
 HEADERS = (
@@ -197,7 +198,18 @@ def any_result(random: Random) -> bytes:
 def any_document(random: Random) -> bytes:
     words = random.choices((*WORDS, *TEXTS[:20], "regions", "stats", "nodes"), k=random.choice((5, 50, 900)))
     query = random.choice((" ".join(words), any_value(random)))
-    return post("/graphql", encoded(random, {"query": query, "variables": any_value(random), "operationName": "a"}))
+    members = {"query": query, "variables": any_value(random), "operationName": "a", **any_id(random)}
+    return post("/graphql", encoded(random, members))
+
+
+def any_id(random: Random) -> dict[str, Any]:
+    """How a document may be named, for the most part."""
+    persisted = {
+        "version": random.choice((1, 1, *NUMBERS[:3])),
+        "sha256Hash": random.choice(("a" * 64, any_value(random))),
+    }
+    named = random.choice((persisted, any_value(random)))
+    return random.choice(({}, {"extensions": {"persistedQuery": named}}, {"documentId": any_value(random)}))
 
 
 def any_question(random: Random) -> bytes:

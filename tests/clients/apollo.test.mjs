@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApolloClient, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from '@apollo/client';
+import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { relayStylePagination } from '@apollo/client/utilities';
-import { ADDRESS, ENDPOINT, RESULT, signedFetch } from './gateway.mjs';
+import { ADDRESS, ENDPOINT, RESULT, newDocument, notingFetch, sha256, signedFetch } from './gateway.mjs';
 
 const PAGE = gql`
   query Page($filter: StatFilter, $after: String) {
@@ -95,4 +96,17 @@ test('errors arrive with their codes', async () => {
     assert.equal(error.errors[0].extensions.code, 'INVALID_ARGUMENT');
     return true;
   });
+});
+
+test('a document is sent once, and then named by its hash in a GET', async () => {
+  const sent = [];
+  const query = gql(newDocument());
+  for (const _ of [1, 2]) {
+    const link = new PersistedQueryLink({ sha256, useGETForHashedQueries: true });
+    const http = new HttpLink({ uri: ENDPOINT, fetch: notingFetch(sent) });
+    const client = new ApolloClient({ cache: new InMemoryCache(), link: link.concat(http) });
+    const { data } = await client.query({ query, variables: { address: ADDRESS } });
+    assert.equal(Object.values(data)[0].__typename, 'Orchestrator');
+  }
+  assert.deepEqual(sent, ['GET hash', 'POST document', 'GET hash']);
 });

@@ -1,6 +1,6 @@
 // Which gateway the clients are tried on, and how a request to it is signed.
 
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac, randomUUID } from 'node:crypto';
 
 export const ORIGIN = process.env.PODIUM_URL ?? 'http://127.0.0.1:8080';
 export const ENDPOINT = `${ORIGIN}/graphql`;
@@ -15,6 +15,22 @@ export function signedFetch(address, init) {
   const headers = new Headers(init.headers);
   headers.set('Authorization', createHmac('sha256', SECRET).update(init.body).digest('hex'));
   return fetch(address, { ...init, headers });
+}
+
+export const sha256 = (text) => createHash('sha256').update(text).digest('hex');
+
+/** A document that no gateway has seen yet. */
+export function newDocument() {
+  return `query New($address: String!) { new_${randomUUID().replaceAll('-', '')}: orchestrator(address: $address) { id address } }`;
+}
+
+/** `fetch` that notes of each request how it was sent, and whether with its document. */
+export function notingFetch(sent) {
+  return (address, init) => {
+    const hasQuery = init.body ? 'query' in JSON.parse(init.body) : new URL(address).searchParams.has('query');
+    sent.push(`${init.method} ${hasQuery ? 'document' : 'hash'}`);
+    return fetch(address, init);
+  };
 }
 
 /** The whole answer to a document, without any client. */

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Client, fetchExchange, gql } from '@urql/core';
 import { cacheExchange } from '@urql/exchange-graphcache';
+import { persistedExchange } from '@urql/exchange-persisted';
 import { relayPagination } from '@urql/exchange-graphcache/extras';
-import { ADDRESS, ENDPOINT, RESULT, signedFetch } from './gateway.mjs';
+import { ADDRESS, ENDPOINT, RESULT, newDocument, notingFetch, signedFetch } from './gateway.mjs';
 
 const PAGE = gql`
   query Page($after: String) {
@@ -69,4 +70,16 @@ test('a mutation stores, and its typed errors are data', async () => {
 test('errors arrive with their codes', async () => {
   const { error } = await newClient().query(gql`{ stats(first: 2000) { totalCount } }`, {}).toPromise();
   assert.equal(error.graphQLErrors[0].extensions.code, 'INVALID_ARGUMENT');
+});
+
+test('a document is sent once, and then named by its hash', async () => {
+  const sent = [];
+  const query = gql(newDocument());
+  for (const _ of [1, 2]) {
+    const exchanges = [persistedExchange({ preferGetForPersistedQueries: true }), fetchExchange];
+    const client = new Client({ url: ENDPOINT, preferGetMethod: false, fetch: notingFetch(sent), exchanges });
+    const { data } = await client.query(query, { address: ADDRESS }).toPromise();
+    assert.equal(Object.values(data)[0].address, ADDRESS);
+  }
+  assert.deepEqual(sent, ['GET hash', 'GET document', 'GET hash']);
 });
