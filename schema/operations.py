@@ -2,9 +2,9 @@
 
 from asyncio import CancelledError, gather
 from collections.abc import Awaitable, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
+from cachetools import LRUCache
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -18,21 +18,28 @@ from graphql import (
     create_source_event_stream,
     execute,
     get_operation_ast,
+    get_variable_values,
     parse,
     specified_rules,
     validate,
 )
+from graphql.execution.values import VariableValues
 
 from resolvers.sources import States, Stream
 from schema.context import Context
 from schema.cost import check_cost
+from schema.execution import Plan
 from schema.limits import Limits, check_limits, too_complex
 from schema.request import Request
 
-# A parsed document takes about 100 times its text; what is longer, or more, is parsed again.
-_MAX_CACHED_CHARACTERS = 5_000
-_MAX_CACHED_DOCUMENTS = 100
+# Of memory, for documents that were looked at already: their text, the tree of it, and the plans of its operations.
+MAX_DOCUMENTS_BYTES = 64 << 20
+_BYTES_PER_CHARACTER = 250  # measured; a refused document takes less
 
+
+Result = TypeVar("Result")
+
+_NO_VARIABLES = VariableValues({}, {})
 
 Source = Stream[Any] | States[Any]
 
@@ -43,6 +50,7 @@ class Operation(NamedTuple):
     request: Request
     document: DocumentNode
     definition: OperationDefinitionNode
+    plan: Plan
 
     @property
     def kind(self) -> OperationType:
@@ -58,6 +66,28 @@ class Refused(Exception):
         self.errors = errors
 
 
+class Document:
+    """A document that was looked at: what is wrong with it, or how its operations are executed."""
+
+    def __init__(self, schema: GraphQLSchema, text: str, node: DocumentNode | None, errors: list[GraphQLError]) -> None:
+        self.errors = errors
+        self.size = _BYTES_PER_CHARACTER * len(text)
+        self._schema = schema
+        self._node = node
+        self._operations: dict[str | None, tuple[OperationDefinitionNode, Plan]] = {}
+
+    def operation(self, request: Request) -> Operation:
+        """The operation that is meant; Refused when there is none."""
+        if self._node is None:
+            raise Refused(self.errors)
+        if request.name not in self._operations:
+            definition = get_operation_ast(self._node, request.name)
+            if definition is None:
+                raise Refused([GraphQLError("Name one of the operations as operationName.")])
+            self._operations[request.name] = (definition, Plan(self._schema, self._node, definition))
+        return Operation(request, self._node, *self._operations[request.name])
+
+
 class Operations:
     """Prepares operations of one schema, and executes queries and mutations."""
 
@@ -66,18 +96,17 @@ class Operations:
         self.limits = limits
         self.hides_suggestions = not introspection
         self._rules = specified_rules if introspection else [*specified_rules, NoSchemaIntrospectionCustomRule]
-        self._prepare_cached = lru_cache(maxsize=_MAX_CACHED_DOCUMENTS)(self._prepare_uncached)
+        self._documents: LRUCache[str, Document] = LRUCache(MAX_DOCUMENTS_BYTES, lambda document: document.size)
 
     def prepare(self, request: Request) -> Operation:
         """The operation that is meant; Refused when its document cannot be executed."""
-        prepare = self._prepare_cached if len(request.query) <= _MAX_CACHED_CHARACTERS else self._prepare_uncached
-        document, errors = prepare(request.query)
+        document = self._documents.get(request.query)
         if document is None:
-            raise self._refused(errors)
-        definition = get_operation_ast(document, request.name)
-        if definition is None:
-            raise Refused([GraphQLError("Name one of the operations as operationName.")])
-        return Operation(request, document, definition)
+            node, errors = self._looked_at(request.query)
+            document = Document(self.schema, request.query, node, errors[: self.limits.max_errors])
+            if document.size <= self._documents.maxsize:
+                self._documents[request.query] = document
+        return document.operation(request)
 
     def check_cost(self, operation: Operation) -> None:
         """Raise Refused for an operation that is too dear."""
@@ -91,13 +120,16 @@ class Operations:
 
     async def execute_all(self, operation: Operation, context: Context, roots: Sequence[Any]) -> list[ExecutionResult]:
         """The answers of a subscription to events of its source; what they load is loaded for all of them at once."""
+        if operation.plan.is_covered:
+            variables = self._variables(operation)
+            if isinstance(variables, list):
+                return [ExecutionResult(None, variables) for _ in roots]
+            if operation.plan.covers(variables):
+                planned = operation.plan.execute(roots, context, variables)
+                return planned if isinstance(planned, list) else await _cancelling_loads(planned, context)
         results = [self._execute(operation, context, root) for root in roots]
         waiting = [result for result in results if isinstance(result, Awaitable)]
-        try:
-            done = iter(await gather(*waiting)) if len(waiting) > 1 else iter([await result for result in waiting])
-        except CancelledError:
-            context.cancel_loads()
-            raise
+        done = iter(await _cancelling_loads(gather(*waiting), context))
         return [next(done) if isinstance(result, Awaitable) else result for result in results]
 
     async def subscribe(self, operation: Operation, context: Context) -> Source:
@@ -132,7 +164,16 @@ class Operations:
             hide_suggestions=self.hides_suggestions,
         )
 
-    def _prepare_uncached(self, query: str) -> tuple[DocumentNode | None, list[GraphQLError]]:
+    def _variables(self, operation: Operation) -> VariableValues | list[GraphQLError]:
+        definitions = operation.definition.variable_definitions
+        if not definitions:
+            return _NO_VARIABLES
+        given = operation.request.variables or {}
+        return get_variable_values(
+            self.schema, definitions, given, max_errors=50, hide_suggestions=self.hides_suggestions
+        )
+
+    def _looked_at(self, query: str) -> tuple[DocumentNode | None, list[GraphQLError]]:
         limits = self.limits
         try:
             document = parse(query, max_tokens=limits.max_tokens)
@@ -150,3 +191,12 @@ class Operations:
         except RecursionError:
             return None, [GraphQLError("The document is nested too deeply.", extensions={"code": "TOO_COMPLEX"})]
         return (None, errors) if errors else (document, [])
+
+
+async def _cancelling_loads(work: Awaitable[Result], context: Context) -> Result:
+    """The result of this work; what it loads has tasks of its own, which end with it."""
+    try:
+        return await work
+    except CancelledError:
+        context.cancel_loads()
+        raise
