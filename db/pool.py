@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NoReturn, Protocol
 
 import asyncpg
@@ -18,6 +19,7 @@ class Row(asyncpg.Record):
     """A row whose columns are attributes too, so that it needs no copy into an object."""
 
     __slots__ = ()
+    __attrgetter__ = itemgetter  # from many rows, columns are read faster so
 
     def __getattr__(self, name: str) -> Any:
         try:

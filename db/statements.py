@@ -7,7 +7,7 @@ the pieces `order.newest` and `order.oldest`, made by `pick`. The pieces of piec
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class Statement:
     parameters: tuple[str, ...]
     sql: str
     pieces: dict[str, str]
+    picked: dict[tuple[tuple[str, str], ...], "Statement"] = field(default_factory=dict, compare=False)
 
     def arguments(self, given: dict[str, Any]) -> list[Any]:
         """The values of `given` in the order of the parameters; both must name the same."""
@@ -38,7 +39,12 @@ class Statement:
 
     def pick(self, **choices: str) -> "Statement":
         """The statement with its open choices made: `pick(order="newest")`."""
+        key = tuple(choices.items())
+        if key not in self.picked:
+            self.picked[key] = self._pick(choices)
+        return self.picked[key]
 
+    def _pick(self, choices: Mapping[str, str]) -> "Statement":
         def chosen(match: re.Match[str]) -> str:
             wanted = choices.get(match[1])
             if wanted not in match[2].split("|"):

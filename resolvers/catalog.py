@@ -46,11 +46,17 @@ class Catalog:
 
     async def region(self, code: str, job_type: str | None) -> Row | None:
         """A region by its exact code, for any kind of job where none is named; None when there is none."""
-        found = self._find_region(code, job_type)
+        found = self.known_region(code, job_type)
         if found is None:
             await self._read_regions()
-            found = self._find_region(code, job_type)
+            found = self.known_region(code, job_type)
         return found
+
+    def known_region(self, code: str, job_type: str | None) -> Row | None:
+        """A region as it was read last; None when it was not."""
+        if job_type is not None:
+            return self._region_by_key.get((code, job_type))
+        return next((row for row in self._regions if row.code == code), None)
 
     async def require_region(self, code: str, job_type: JobType) -> None:
         """Raise InvalidRegion unless there is a region with exactly this code for this kind of job."""
@@ -62,7 +68,7 @@ class Catalog:
     async def register_regions(self, names: dict[str, str], job_type: JobType) -> None:
         """Add the regions that are not known yet, names by code; known ones are not renamed."""
         await self.regions()
-        new = {code: name for code, name in names.items() if self._find_region(code, job_type) is None}
+        new = {code: name for code, name in names.items() if self.known_region(code, job_type) is None}
         if new:
             codes = list(new)
             await self._db.write.fetch(REGISTER_REGIONS, codes=codes, job_type=job_type, names=list(new.values()))
@@ -88,8 +94,3 @@ class Catalog:
         self._regions = await self._db.write.fetch(REGIONS)
         self._region_by_key = {(row.code, row.job_type): row for row in self._regions}
         self._regions_until = self._clock() + self._ttl_s
-
-    def _find_region(self, code: str, job_type: str | None) -> Row | None:
-        if job_type is not None:
-            return self._region_by_key.get((code, job_type))
-        return next((row for row in self._regions if row.code == code), None)

@@ -1,6 +1,6 @@
 """Single results and orchestrators, page by page: orders, and the cursors that go with them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -84,18 +84,25 @@ async def all_results(db: Runner, wanted: StatFilter) -> list[Row]:
     """Every matching result, newest first."""
     position = _result_position(PageRequest(0, None, backwards=False), ResultOrder.NEWEST)
     statement = RESULTS.pick(page=ResultOrder.NEWEST)
-    return await db.fetch(statement, **await wanted.parameters(db), **position, limit=None)
+    return await db.fetch(statement, **await wanted.parameters(db), **position, limit=None, columns=None)
 
 
 async def results_page(
-    db: Runner, wanted: StatFilter, request: PageRequest, order: ResultOrder = ResultOrder.NEWEST
+    db: Runner,
+    wanted: StatFilter,
+    request: PageRequest,
+    order: ResultOrder = ResultOrder.NEWEST,
+    columns: Collection[str] | None = None,
 ) -> Page[Row]:
-    """A page of matching results in an order."""
+    """A page of matching results in an order. Of `errors`, `payload`, `orchestrator`, `region`, `job_type`, `pipeline`
+    and `model`, those that are not among `columns` are None.
+    """
     rows = await db.fetch(
         RESULTS.pick(page=_direction(order, request)),
         **await wanted.parameters(db),
         **_result_position(request, order),
         limit=request.size + 1,
+        columns=None if columns is None else list(columns),
     )
     return page_of(rows, request)
 

@@ -1,11 +1,17 @@
 """Times and lengths of time as people write them."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from types import NoneType
+from typing import Any
+
+import orjson
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)"
 _MAX_DAYS = 36_500
+_TIMES = {datetime, NoneType}
 
 
 def parse_duration(text: object) -> timedelta:
@@ -41,6 +47,17 @@ def parse_time(text: object) -> datetime:
         raise ValueError("a DateTime is in the years 1 to 9999, in UTC") from None
 
 
-def format_time(time: datetime) -> str:
-    """A time in UTC in RFC 3339, with Z."""
-    return f"{time.replace(tzinfo=None).isoformat()}Z"
+class _TimeFormat:
+    def __call__(self, time: datetime) -> str:
+        """A time in UTC in RFC 3339, with Z."""
+        return f"{time.replace(tzinfo=None).isoformat()}Z"
+
+    def many(self, times: Sequence[Any]) -> Sequence[str | None] | None:
+        """The same of many times in UTC, or None; None when there is anything else among them."""
+        if {type(time) for time in times} <= _TIMES and {time.tzinfo for time in times if time} <= {UTC}:
+            formatted: list[str | None] = orjson.loads(orjson.dumps(times, option=orjson.OPT_UTC_Z))
+            return formatted
+        return None
+
+
+format_time = _TimeFormat()

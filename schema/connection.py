@@ -1,6 +1,7 @@
 """Relay's connections: pages of a list with cursors."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
@@ -30,16 +31,35 @@ class PageInfo:
 
 @strawberry.type(description="An item of a list with its cursor.")
 class Edge(Generic[NodeType]):
-    cursor: str = strawberry.field(description="Where this item stands, for `after` and `before`.")
     node: NodeType = strawberry.field(description="The item.")
+    place: strawberry.Private[Callable[[], str]]
+
+    @strawberry.field(description="Where this item stands, for `after` and `before`.")
+    def cursor(self) -> str:
+        return self.place()
 
 
 @strawberry.type(description="A page of a list.")
 class Connection(Generic[NodeType]):
-    edges: list[Edge[NodeType]] = strawberry.field(description="The items of this page with their cursors.")
     nodes: list[NodeType] = strawberry.field(description="The items of this page.")
-    page_info: PageInfo = strawberry.field(description="Where this page is in the list.")
+    page: strawberry.Private[Page[Any]]
+    cursor: strawberry.Private[Callable[[Any], str]]
     count: strawberry.Private[Callable[[], Awaitable[int]]]
+
+    @strawberry.field(description="The items of this page with their cursors.")
+    def edges(self) -> list[Edge[NodeType]]:
+        items = zip(self.nodes, self.page.items, strict=True)
+        return [Edge(node=node, place=partial(self.cursor, item)) for node, item in items]
+
+    @strawberry.field(description="Where this page is in the list.")
+    def page_info(self) -> PageInfo:
+        page = self.page
+        return PageInfo(
+            has_next_page=page.has_next,
+            has_previous_page=page.has_previous,
+            start_cursor=self.cursor(page.items[0]) if page.items else None,
+            end_cursor=self.cursor(page.items[-1]) if page.items else None,
+        )
 
     @strawberry.field(description="How many items the whole list has; counted only when asked for.")
     async def total_count(self) -> int:
@@ -53,16 +73,4 @@ def connection(
     show: Callable[[Any], Any] = lambda item: item,
 ) -> Connection[Any]:
     """The connection of a page; `cursor` makes an item's cursor, `show` the item as the graph has it."""
-    cursors = [cursor(item) for item in page.items]
-    nodes = [show(item) for item in page.items]
-    return Connection(
-        edges=[Edge(cursor=place, node=item) for place, item in zip(cursors, nodes, strict=True)],
-        nodes=nodes,
-        page_info=PageInfo(
-            has_next_page=page.has_next,
-            has_previous_page=page.has_previous,
-            start_cursor=cursors[0] if cursors else None,
-            end_cursor=cursors[-1] if cursors else None,
-        ),
-        count=count,
-    )
+    return Connection(nodes=[show(item) for item in page.items], page=page, cursor=cursor, count=count)

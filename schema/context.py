@@ -147,6 +147,15 @@ class Context:
         """A region by its code, for a kind of job where that is known."""
         return await self.backend.catalog.region(code, job_type)
 
+    def find_region(self, code: str, job_type: str | None) -> Any:
+        """The same for many objects at once: the region, or an awaitable of it when it is not known yet."""
+        catalog = self.backend.catalog
+        return catalog.known_region(code, job_type) or catalog.region(code, job_type)
+
+    def find_orchestrator(self, address: str) -> Any:
+        """An awaitable of the orchestrator with an address; those of many objects are read at once."""
+        return self.orchestrators.load(address)
+
     async def _load_orchestrators(self, addresses: list[str]) -> list[Any]:
         return await listing.orchestrators_by_address(self.db, addresses)
 

@@ -70,8 +70,8 @@ class CoverageCell:
     code: strawberry.Private[str]
 
     @strawberry.field(description="Where the tests run.")
-    async def region(self, info: Info) -> Region:
-        region: Region = await context_of(info).region(self.code, str(self.job_type.value))
+    def region(self, info: Info) -> Region:
+        region: Region = context_of(info).find_region(self.code, str(self.job_type.value))
         return region
 
 
@@ -88,8 +88,8 @@ class Coverage:
         return [cell for cell in self.cells if cell.status is not CoverageStatus.SCORED]
 
     @strawberry.field(description="The node; null when podium never heard of it.")
-    async def orchestrator(self, info: Info) -> Orchestrator | None:
-        found: Orchestrator | None = await context_of(info).orchestrators.load(self.address)
+    def orchestrator(self, info: Info) -> Orchestrator | None:
+        found: Orchestrator | None = context_of(info).find_orchestrator(self.address)
         return found
 
 

@@ -68,14 +68,14 @@ class Grouped:
     question: strawberry.Private[Question]
 
     @strawberry.field(description="The node.")
-    async def orchestrator(self, info: Info) -> "Orchestrator | None":
+    def orchestrator(self, info: Info) -> "Orchestrator | None":
         address = self.key.orchestrator
-        return None if address is None else await context_of(info).orchestrators.load(address)
+        return None if address is None else context_of(info).find_orchestrator(address)
 
     @strawberry.field(description="The region; of a group that holds both kinds of job, the one for transcoding.")
-    async def region(self, info: Info) -> Region | None:
+    def region(self, info: Info) -> Region | None:
         code, job_type = self.key.region, self.key.job_type or self.question.wanted.job_type
-        return None if code is None else await context_of(info).region(code, job_type)
+        return None if code is None else context_of(info).find_region(code, job_type)
 
     @strawberry.field(description="The kind of job.")
     def job_type(self) -> JobType | None:

@@ -21,6 +21,7 @@ from schema.leaderboard import Orchestrator, Region, source_row
 from schema.node import Node, global_id
 from schema.permissions import READ
 from schema.scalars import JobType
+from schema.selection import wanted_columns
 
 
 @strawberry.type(description="Why a part of a job failed.")
@@ -40,32 +41,31 @@ class Stat(Node):
     upload_time: float | None = strawberry.field(description="How long the upload took, in seconds.")
     download_time: float | None = strawberry.field(description="How long the download took, in seconds.")
     transcode_time: float | None = strawberry.field(description="How long the node transcoded, in seconds.")
-    pipeline: str | None = strawberry.field(description="The AI pipeline.")
-    model: str | None = strawberry.field(description="The AI model.")
+    pipeline: str | None = strawberry.field(description="The AI pipeline.", metadata={"columns": ("pipeline",)})
+    model: str | None = strawberry.field(description="The AI model.", metadata={"columns": ("model",)})
     model_is_warm: bool | None = strawberry.field(description="Whether the model was loaded already.")
     recorded_at: datetime = strawberry.field(description="When podium stored it, by the database's clock.")
 
-    @strawberry.field(description="The global id.")
+    @strawberry.field(description="The global id.", metadata={"columns": ("orchestrator",)})
     def id(self) -> strawberry.ID:
         return stat_id(source_row(self))
 
-    @strawberry.field(description="The node that was tested.")
-    async def orchestrator(self, info: Info) -> Orchestrator:
-        address: str = source_row(self).orchestrator
-        orchestrator: Orchestrator = await context_of(info).orchestrators.load(address)
-        return orchestrator
+    @strawberry.field(description="The node that was tested.", metadata={"columns": ("orchestrator",)})
+    def orchestrator(self, info: Info) -> Orchestrator:
+        found: Orchestrator = context_of(info).find_orchestrator(source_row(self).orchestrator)
+        return found
 
-    @strawberry.field(description="Where the test ran.")
-    async def region(self, info: Info) -> Region:
+    @strawberry.field(description="Where the test ran.", metadata={"columns": ("region", "job_type")})
+    def region(self, info: Info) -> Region:
         row = source_row(self)
-        region: Region = await context_of(info).region(row.region, row.job_type)
-        return region
+        found: Region = context_of(info).find_region(row.region, row.job_type)
+        return found
 
-    @strawberry.field(description="The kind of job.")
+    @strawberry.field(description="The kind of job.", metadata={"columns": ("job_type",)})
     def job_type(self) -> JobType:
         return JobType(source_row(self).job_type)
 
-    @strawberry.field(description="What went wrong; empty when nothing did.")
+    @strawberry.field(description="What went wrong; empty when nothing did.", metadata={"columns": ("errors",)})
     def errors(self) -> list[StatError]:
         items = source_row(self).errors or []
         return [StatError(error_code=i["error_code"], message=i.get("message"), count=i["count"]) for i in items]
@@ -74,11 +74,13 @@ class Stat(Node):
     def reported_at(self) -> datetime | None:
         return reported_at(source_row(self).timestamp)
 
-    @strawberry.field(description="What the model was asked, as the tester sent it.")
+    @strawberry.field(
+        description="What the model was asked, as the tester sent it.", metadata={"columns": ("payload",)}
+    )
     def input_parameters(self) -> str | None:
         return (source_row(self).payload or {}).get("input_parameters")
 
-    @strawberry.field(description="What the node answered, as the tester sent it.")
+    @strawberry.field(description="What the node answered, as the tester sent it.", metadata={"columns": ("payload",)})
     def response_payload(self) -> str | None:
         return (source_row(self).payload or {}).get("response_payload")
 
@@ -112,7 +114,8 @@ class ResultsQuery:
         db = context_of(info).db
         wanted = result_filter(filter, Window(), context_of(info).now)
         order = ResultOrder(str(order_by.value))
-        page = await listing.results_page(db, wanted, page_request(first, after, last, before), order)
+        columns = wanted_columns(info, "nodes", "edges.node")
+        page = await listing.results_page(db, wanted, page_request(first, after, last, before), order, columns)
         return connection(
             page,
             lambda row: encode_cursor(*listing.result_cursor(row, order)),

@@ -57,8 +57,8 @@ class Standing:
     address: strawberry.Private[str]
 
     @strawberry.field(description="The node.")
-    async def orchestrator(self, info: Info) -> Orchestrator:
-        found: Orchestrator = await context_of(info).orchestrators.load(self.address)
+    def orchestrator(self, info: Info) -> Orchestrator:
+        found: Orchestrator = context_of(info).find_orchestrator(self.address)
         return found
 
 

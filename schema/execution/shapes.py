@@ -3,6 +3,7 @@
 from asyncio import gather
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import repeat
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,9 @@ class Objects(Shape):
         if is_type_of is None or not values:
             return self._complete_objects(run, column, index, values)
         info = run.info(column, index[0])
-        belong = [_called(is_type_of, value, info) for value in values]
+        belong = _called_with_each(is_type_of, values, info)
+        if all(answer is True for answer in belong):
+            return self._complete_objects(run, column, index, values)
         if any(map(is_awaitable, belong)):
             return [self._complete_awaited(run, column, index, values, belong)]
         return self._complete_those(run, column, index, values, belong)
@@ -150,8 +153,6 @@ class Objects(Shape):
     def _complete_those(
         self, run: "Run", column: Column, index: Sequence[int], values: Sequence[Any], belong: Sequence[Any]
     ) -> "Waiting":
-        if all(answer is True for answer in belong):
-            return self._complete_objects(run, column, index, values)
         fitting = []
         for i, value, answer in zip(index, values, belong, strict=True):
             if isinstance(answer, Exception):
@@ -192,7 +193,7 @@ class Abstract(Shape):
             return []
         resolve_type = self._type.resolve_type or run.executor.type_resolver
         info = run.info(column, index[0])
-        names = [_called(resolve_type, value, info, self._type) for value in values]
+        names = _called_with_each(resolve_type, values, info, self._type)
         if any(map(is_awaitable, names)):
             return [self._complete_awaited(run, column, index, values, names)]
         return self._complete_named(run, column, index, values, names)
@@ -269,6 +270,13 @@ def _items(run: "Run", column: Column, i: int, value: Any) -> list[Any] | None:
     except Exception as error:
         run.fail(column, i, error)
         return None
+
+
+def _called_with_each(function: Callable[..., Any], values: Sequence[Any], *more: Any) -> Sequence[Any]:
+    try:
+        return list(map(function, values, *map(repeat, more)))
+    except Exception:
+        return [_called(function, value, *more) for value in values]
 
 
 def _called(function: Callable[..., Any], *arguments: Any) -> Any:

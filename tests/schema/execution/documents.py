@@ -61,8 +61,9 @@ class DocumentMaker:
             selections = self._selections(self._schema.query_type, max_depth)
             if self._chance(0.05):
                 selections += " " + self._random.choice(INTROSPECTION)
-            signature = ", ".join(f"${name}: {type_}{default}" for name, (type_, _, default) in self._variables.items())
-            text = f"query Made{f'({signature})' if signature else ''} {{ {selections} }} {' '.join(self._fragments.values())}"
+            defined = [f"${name}: {type_}{default}" for name, (type_, _, default) in self._variables.items()]
+            signature = f"({', '.join(defined)})" if defined else ""
+            text = f"query Made{signature} {{ {selections} }} {' '.join(self._fragments.values())}"
             if len(text) > max_length:
                 continue
             document = parse(text)
@@ -136,7 +137,11 @@ class DocumentMaker:
         if name not in self._variables:
             value = self._chance(0.5)
             has_default = self._chance(0.3)
-            self._variables[name] = ("Boolean!", ... if has_default else value, f" = {str(value).lower()}" if has_default else "")
+            self._variables[name] = (
+                "Boolean!",
+                ... if has_default else value,
+                f" = {str(value).lower()}" if has_default else "",
+            )
         return name
 
     def _arguments(self, field: GraphQLField) -> str:
