@@ -115,6 +115,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "INFO"
     max_aliases: Annotated[int | None, _limit(0)] = 15
+    max_batch: int = Field(default=0, ge=0, le=100)
     max_body_bytes: int = Field(default=1 << 20, ge=1024, le=MAX_INT)
     max_cost: Annotated[int | None, _limit(1)] = 5000
     max_depth: Annotated[int | None, _limit(1)] = 10

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
-from graphql import ExecutionResult, GraphQLError, OperationType
+from graphql import GraphQLError, OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from resolvers.errors import RETRY_AFTER_S, ForeignOrigin, PayloadTooLarge, PodiumError, Unauthenticated, Unavailable
 from resolvers.identity import Identity
 from resolvers.signing import WebhookHeaders
+from schema.batch import answers
 from schema.context import Context
 from schema.errors import answer_of, extensions, formatted, shown_error
 from schema.feeds import Feeds
@@ -21,6 +23,7 @@ from schema.operations import Operation, Refused
 from schema.origins import is_allowed
 from schema.persisted import Documents
 from schema.request import InvalidRequest
+from schema.request import Request as Asked
 from schema.sse import EVENT_STREAM, EventStream, EventStreams, whole
 from schema.websocket import PROTOCOL
 
@@ -76,29 +79,42 @@ class GraphQLEndpoint:
             return _failure(error, media_type)
 
     async def _answer(self, request: Request, media_type: str) -> Response | EventStream:
-        asked, body = await read(request)
-        context = Context(self._backend, await self._identify(request, body))
-        operation = self._documents.prepare(asked)
-        self._check_kind(operation, request, context, media_type)
-        self._operations.check_cost(operation)
+        asked, body = await read(request, self._operations.limits.max_batch)
+        identity = await self._identify(request, body)
+        prepare = partial(self._prepare, request, identity, media_type)
+        execute = partial(self._execute, identity)
+        if isinstance(asked, list):
+            if media_type == EVENT_STREAM:
+                raise RefusedRequest(406, f"The answer to a batch can be {GRAPHQL_JSON} or {JSON}.")
+            report = self._backend.report
+            batch = await answers(asked, self._operations, prepare=prepare, execute=execute, report=report)
+            return _json(batch, 200, media_type)
+        operation = prepare(asked)
         if operation.kind is OperationType.SUBSCRIPTION:
-            return await self._stream(operation, context)
-        return self._result(await self._operations.execute(operation, context), media_type)
+            return await self._stream(operation, Context(self._backend, identity))
+        return self._result(await execute(operation), media_type)
+
+    async def _execute(self, identity: Identity, operation: Operation) -> dict[str, Any]:
+        result = await self._operations.execute(operation, Context(self._backend, identity))
+        return answer_of(result, self._backend.report, max_errors=self._operations.limits.max_errors)
 
     async def _identify(self, request: Request, body: bytes) -> Identity:
         headers = request.headers
         authorization = headers.get("authorization", "")
         return await self._backend.authenticator.identify(authorization, body, WebhookHeaders.of(headers))
 
-    def _check_kind(self, operation: Operation, request: Request, context: Context, media_type: str) -> None:
+    def _prepare(self, request: Request, identity: Identity, media_type: str, asked: Asked) -> Operation:
+        operation = self._documents.prepare(asked)
         if operation.kind is OperationType.MUTATION:
             if request.method != "POST":
                 raise RefusedRequest(405, "Mutations are sent by POST.", Allow="POST")
             origin = request.headers.get("origin")
-            if context.identity.shown == "nothing" and not self._is_allowed(origin, request):
+            if identity.shown == "nothing" and not self._is_allowed(origin, request):
                 raise ForeignOrigin(origin or "")
         if operation.kind is OperationType.SUBSCRIPTION and (media_type != EVENT_STREAM or request.method == "HEAD"):
             raise Refused([GraphQLError(f"Subscribe over {PROTOCOL}, or with Accept: {EVENT_STREAM}.")])
+        self._operations.check_cost(operation)
+        return operation
 
     def _is_allowed(self, origin: str | None, request: Request) -> bool:
         return is_allowed(origin, request.headers.get("host", ""), self._origins)
@@ -123,8 +139,7 @@ class GraphQLEndpoint:
         stream.leave = end
         return stream
 
-    def _result(self, result: ExecutionResult, media_type: str) -> Response:
-        answer = answer_of(result, self._backend.report, max_errors=self._operations.limits.max_errors)
+    def _result(self, answer: dict[str, Any], media_type: str) -> Response:
         if media_type == EVENT_STREAM:
             headers = {"Content-Type": f"{EVENT_STREAM}; charset=utf-8", "Vary": "Accept", "Cache-Control": "no-store"}
             return Response(whole(answer), headers=headers)

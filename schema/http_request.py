@@ -37,8 +37,11 @@ def media_type_of(request: HttpRequest) -> str:
     return media_type
 
 
-async def read(request: HttpRequest) -> tuple[Request, bytes]:
-    """What is asked, and the body that asks for it; RefusedRequest and InvalidRequest say why it is no request."""
+async def read(request: HttpRequest, max_batch: int) -> tuple[Request | list[Any], bytes]:
+    """What is asked, and the body that asks for it; RefusedRequest and InvalidRequest say why it is no request.
+
+    Of a batch it is a list of objects that are not looked at yet.
+    """
     if request.method in ("GET", "HEAD"):
         return _of_query(request.scope["query_string"]), b""
     if request.method != "POST":
@@ -49,7 +52,18 @@ async def read(request: HttpRequest) -> tuple[Request, bytes]:
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise RefusedRequest(415, "Send the body as it is, in no content coding.", Accept_Encoding="identity")
     body = await request.body()
-    return request_of(_decoded(body, "The body")), body
+    given = _decoded(body, "The body")
+    return _batch(given, max_batch) if isinstance(given, list) else request_of(given), body
+
+
+def _batch(given: list[Any], max_batch: int) -> list[Any]:
+    if max_batch < 2:
+        raise RefusedRequest(400, "Send one operation as a JSON object: this server takes no batches.")
+    if not 0 < len(given) <= max_batch:
+        raise RefusedRequest(400, f"Send 1 to {max_batch} operations in a batch, not {len(given)}.")
+    if not all(isinstance(item, dict) for item in given):
+        raise RefusedRequest(400, "Send each operation of a batch as a JSON object.")
+    return given
 
 
 def _asks_nothing(request: HttpRequest) -> bool:

@@ -30,6 +30,7 @@ class Limits:
     max_directives: int | None = 50
     max_cost: int | None = 5000
     max_errors: int = 20
+    max_batch: int = 0
 
 
 class _Size(NamedTuple):
@@ -50,7 +51,9 @@ def check_limits(document: DocumentNode, limits: Limits) -> list[GraphQLError]:
     return errors
 
 
-def excess(limit: str, what: str, actual: int, allowed: int | None, node: Node, hint: str = "") -> list[GraphQLError]:
+def excess(
+    limit: str, what: str, actual: int, allowed: int | None, node: Node | None, hint: str = ""
+) -> list[GraphQLError]:
     """The error about a figure that is above what is allowed, if it is; `limit` is its name in `service`."""
     if allowed is None or actual <= allowed:
         return []

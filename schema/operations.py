@@ -27,9 +27,9 @@ from graphql.execution.values import VariableValues
 
 from resolvers.sources import States, Stream
 from schema.context import Context
-from schema.cost import check_cost
+from schema.cost import check_cost, operation_cost
 from schema.execution import Plan
-from schema.limits import Limits, check_limits, too_complex
+from schema.limits import Limits, check_limits, excess, too_complex
 from schema.request import Request
 
 # Of memory, for documents that were looked at already: their text, the tree of it, and the plans of its operations.
@@ -112,6 +112,13 @@ class Operations:
         """Raise Refused for an operation that is too dear."""
         request, document = operation.request, operation.document
         if errors := check_cost(self.schema, document, operation.definition, request.variables, self.limits):
+            raise Refused(errors)
+
+    def check_costs(self, operations: Sequence[Operation]) -> None:
+        """Raise Refused for operations that are too dear together."""
+        costs = (operation_cost(self.schema, of.document, of.definition, of.request.variables) for of in operations)
+        hint = ": send fewer operations at once, or ask for smaller pages"
+        if errors := excess("maxCost", "cost of the batch", sum(costs), self.limits.max_cost, None, hint):
             raise Refused(errors)
 
     async def execute(self, operation: Operation, context: Context) -> ExecutionResult:

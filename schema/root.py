@@ -53,6 +53,7 @@ class Limits:
         description="Objects that the answer to an operation can have; null where there is no limit."
     )
     max_errors: int = strawberry.field(description="Errors in an answer.")
+    max_batch: int = strawberry.field(description="Operations in one HTTP request; below 2, lists of them are refused.")
 
 
 @strawberry.type(description="This server.")
