@@ -9,6 +9,7 @@ import pytest
 
 from tests.schema.execution.comparing import Question, assert_same, assert_same_but_for_races
 from tests.schema.execution.documents import DocumentMaker
+from tests.schema.execution.library import DATES, LIBRARY, library_context
 from tests.schema.execution.made_up import World
 from tests.schema.execution.schemas import LITERALS, animals
 
@@ -38,6 +39,16 @@ def unawaited() -> Iterator[None]:
 async def test_a_made_up_document_has_the_same_answer_when_values_come_late(part: int, document_factor: int) -> None:
     for seed in range(part * SHARE * document_factor, (part + 1) * SHARE * document_factor):
         await assert_same_but_for_races(_question(seed, is_async=True))
+
+
+@pytest.mark.usefixtures("unawaited")
+@pytest.mark.parametrize("part", range(20))
+async def test_a_made_up_document_has_the_same_answer_from_strawberry_resolvers(
+    part: int, document_factor: int
+) -> None:
+    for seed in range(part * SHARE * document_factor, (part + 1) * SHARE * document_factor):
+        made = DocumentMaker(LIBRARY, DATES, Random(seed)).make()
+        await assert_same_but_for_races(Question(LIBRARY, made.document, made.variables, context=library_context))
 
 
 def _question(seed: int, *, is_async: bool) -> Question:
