@@ -197,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     names = ",".join(question.name for question in QUESTIONS)
     parser.add_argument("--only", type=_questions, default=list(QUESTIONS), help=f"some of {names}")
     parser.add_argument("--servers", type=_servers, default=list(SERVERS), help=f"some of {','.join(SERVERS)}")
-    parser.add_argument("--rounds", type=int, default=4, help="how often it is each server's turn, 4 unless given")
+    parser.add_argument("--rounds", type=int, default=3, help="how often it is each server's turn, 3 unless given")
     parser.add_argument("--seconds", type=float, default=0.5, help="how long each turn takes, 0.5 unless given")
     parser.add_argument("--results", type=int, default=RESULTS, help=f"results in the database, {RESULTS} unless given")
     parser.add_argument("--seed", type=int, default=1, help="of the made-up results")

@@ -32,7 +32,7 @@ def side_by_side(report: dict[str, Any]) -> str:
         lines.append(_line(f"  {found['server']}", [*values, *ratios]))
     absent = [f"without {name}: {reason}" for name, reason in report["missing"].items()]
     where = report["machine"]
-    turns = f"{report['rounds']} turns of {report['seconds']:g} s for each server, on 16 connections and on 1"
+    turns = f"turns of each server, on 16 connections and on 1: {report['rounds']} of {report['seconds']:g} s"
     return "\n".join([*lines, "", *absent, f"{_filled(report)}, {turns}", *_machine(where)])
 
 
@@ -60,11 +60,12 @@ def _filled(report: dict[str, Any]) -> str:
 
 
 def _machine(where: dict[str, Any]) -> list[str]:
-    versions = {"Python": where["python"], "Postgres": where["postgres"], "podium": where["commit"]}
+    machine = f"{where['cpu']}, {where['cores']} cores, {_mib(where['memory_bytes'])}"
+    node = ", ".join(f"{name} {version}" for name, version in where.get("node", {}).items())
     return [
-        f"{where['cpu']}, {where['cores']} cores, {_mib(where['memory_bytes'])}, "
-        f"load {where['load_average'][0]:.1f} before it",
-        ", ".join(f"{name} {version}" for name, version in {**versions, **where.get("node", {})}.items()),
+        f"{machine}, load {where['load_average'][0]:.1f} before it",
+        f"Python {where['python']}, Postgres {where['postgres']}, podium {where['commit']}",
+        *([node] if node else []),
     ]
 
 

@@ -15,6 +15,7 @@ HOME = Path(__file__).parent / "postgraphile"
 NPM = Path("lib", "node_modules", "npm", "bin", "npm-cli.js")
 MIN_NODE = 22
 INSTALL_TIMEOUT_S = 300
+SHOWN_CHARACTERS = 300
 
 
 class MissingError(Exception):
@@ -37,7 +38,7 @@ def postgraphile(database: Filled, directory: Path) -> AbstractAsyncContextManag
     node = _node()
     _install(node)
     environment = {
-        "DATABASE_URL": database.postgres.logins.reader.replace("@/", "@localhost/"),  # with a host, as URLs of Node
+        "DATABASE_URL": database.postgres.logins.reader.replace("@/", "@localhost/"),  # which URLs of Node need
         "NODE_ENV": "production",
         "GRAPHILE_ENV": "production",
     }
@@ -85,7 +86,8 @@ def _install(node: Path) -> None:
     except subprocess.TimeoutExpired:
         raise MissingError(f"npm ci did not end within {INSTALL_TIMEOUT_S} s") from None
     if done.returncode:
-        raise MissingError(f"npm ci failed: {(done.stderr or done.stdout).strip()[-500:]}")
+        said = " ".join((done.stderr or done.stdout).split())
+        raise MissingError(f"npm ci failed, which needs npm's registry: {said[:SHOWN_CHARACTERS]}")
 
 
 def _output(node: Path, *arguments: str) -> str:

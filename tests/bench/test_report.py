@@ -34,7 +34,7 @@ def test_without_podium_nothing_is_compared() -> None:
 def test_what_is_missing_is_named() -> None:
     text = side_by_side(report([found("Q1", "podium", 100, 1)], missing={"postgraphile": "there is no Node"}))
     assert "without postgraphile: there is no Node" in text
-    assert "500,000 results, 4 turns of 0.5 s" in text
+    assert "500,000 results, turns of each server, on 16 connections and on 1: 4 of 0.5 s" in text
 
 
 def found(question: str, server: str, requests_per_s: float, p50_ms: float) -> dict[str, Any]:
