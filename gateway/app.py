@@ -20,6 +20,7 @@ from db.listening import ListeningLine
 from db.pool import Database, Pool, PoolOptions
 from db.statements import STATEMENTS
 from gateway import pages
+from gateway.document_files import read_manifest
 from gateway.health import health_routes
 from gateway.metrics import Metrics
 from gateway.middleware import BodyLimit, CancelWhenGone, Observe
@@ -41,12 +42,13 @@ from resolvers.recording import (
     store_results,
 )
 from resolvers.tokens import TokenVerifier
+from schema.allowed import AllowedDocuments
 from schema.context import Backend, ServiceFacts
 from schema.feeds import Feeds
 from schema.http import GraphQLEndpoint
 from schema.limits import Limits
 from schema.operations import Operations
-from schema.persisted import PersistedDocuments
+from schema.persisted import Documents, PersistedDocuments
 from schema.results import stat_id
 from schema.root import GRAPHQL_SCHEMA, SDL
 from schema.sse import EVENT_STREAM, EventStreams
@@ -75,7 +77,7 @@ class Urls:
 
 
 class Gateway:
-    """One gateway process: what its parts share, and its life."""
+    """One gateway process: what its parts share, and its life. ManifestError when its documents cannot be used."""
 
     def __init__(self, settings: Settings, urls: Urls) -> None:
         self.settings = settings
@@ -94,9 +96,8 @@ class Gateway:
         connect = partial(ListeningLine.open, settings.postgres_direct or urls.write, CHANNELS)
         report = self.metrics.report
         self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
-        operations = Operations(GRAPHQL_SCHEMA, introspection=settings.shows_schema, limits=_limits(settings))
-        self.feeds = Feeds(operations, self._backend())
-        self.documents = PersistedDocuments(operations, settings.persisted_documents_bytes, self.metrics.report)
+        self.feeds = Feeds(operations_of(settings), self._backend())
+        self.documents = self._documents()
         self.event_streams = EventStreams()
         self._regions_known = asyncio.Event()
         self._watch()
@@ -197,9 +198,16 @@ class Gateway:
             report=self.metrics.report,
         )
 
+    def _documents(self) -> Documents:
+        operations, report = self.feeds.operations, self.metrics.report
+        if self.settings.documents:
+            return AllowedDocuments(operations, read_manifest(self.settings.documents), report)
+        return PersistedDocuments(operations, self.settings.persisted_documents_bytes, report)
+
     def _graphql_routes(self) -> list[Route | WebSocketRoute]:
         origins = self.settings.named_origins
-        http = GraphQLEndpoint(self.feeds, self.documents, self.event_streams, pages.graphiql, origins)
+        page = pages.documents_only if self.settings.documents else pages.graphiql
+        http = GraphQLEndpoint(self.feeds, self.documents, self.event_streams, page, origins)
         socket = WebSocketEndpoint(self.feeds, self.documents, origins)
         return [Route("/graphql", http), WebSocketRoute("/graphql", socket)]
 
@@ -253,6 +261,11 @@ def _authenticator(settings: Settings, issuer: Issuer | None) -> Authenticator:
         issuer=settings.jwt_issuer,
     )
     return Authenticator(frozenset(settings.anonymous_scopes), settings.secrets, tokens)
+
+
+def operations_of(settings: Settings) -> Operations:
+    """What a gateway with these settings executes."""
+    return Operations(GRAPHQL_SCHEMA, introspection=settings.shows_schema, limits=_limits(settings))
 
 
 def _limits(settings: Settings) -> Limits:

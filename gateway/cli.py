@@ -1,7 +1,8 @@
-"""The command line: `podium serve`, `migrate`, `import`, `export`, `token` and `schema`."""
+"""The command line: `podium serve`, `migrate`, `import`, `export`, `documents`, `token` and `schema`."""
 
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ import uvloop
 from db.embedded_host import EmbeddedPostgresError
 from db.migrate import MigrationError
 from gateway.bench_command import PASS_ON, bench
+from gateway.documents_command import documents
 from gateway.export_command import export
 from gateway.import_command import import_app
 from gateway.logs import configure_logs
@@ -46,12 +48,15 @@ def podium(
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; HOST, else 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; PORT, else 8080.")] = None,
+    documents: Annotated[
+        Path | None, typer.Option(help="Execute only the documents of this manifest; DOCUMENTS, else any.")
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Fill an empty database with a small demo set.")] = False,
 ) -> None:
     """Serve the graph and the old URLs; without POSTGRES, on an embedded Postgres."""
     from gateway.serve import serve as run
 
-    settings = _settings(host=host, port=port)
+    settings = _settings(host=host, port=port, documents=documents)
     _run(run(settings, demo=demo))
 
 
@@ -86,6 +91,8 @@ def schema() -> None:
 
 
 app.command(epilog="Example: podium bench --only post_stats", context_settings=PASS_ON)(bench)
+
+app.command(epilog="Example: podium documents src --add-typename --output manifest.json")(documents)
 
 app.command(epilog="Example: podium token --scope publish --subject tester-fra --expires 30d")(token)
 

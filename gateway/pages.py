@@ -74,6 +74,11 @@ def graphiql(request: Request) -> Response:
     return _page("graphiql/index.html")
 
 
+def documents_only(request: Request) -> Response:
+    """The page instead of GraphiQL where only the documents of a manifest are executed."""
+    return _page("documents.html")
+
+
 def wants_html(accept: str) -> bool:
     """Whether text/html is more welcome than JSON; `*/*`, as curl sends it, takes either."""
     return preferred(accept, ("application/json", "text/html")) == "text/html"

@@ -19,6 +19,7 @@ from gateway.demo import fill_with_demo
 from gateway.protocol import Http, WebSocket
 from gateway.settings import Settings
 from resolvers.errors import NotMigrated, Unavailable
+from schema.manifest import ManifestError
 
 DRAIN_TIMEOUT_S = 25
 
@@ -33,9 +34,9 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight."""
     listening = _listen(settings.host, settings.port)
     async with _own_database(settings) as (owner, urls):
+        gateway = _gateway(settings, urls)
         if settings.auto_migrate:
             await migrate(owner)
-        gateway = Gateway(settings, urls)
         await _open(gateway)
         if demo:
             stored = await fill_with_demo(gateway.db, gateway.catalog)
@@ -57,6 +58,13 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
         gc.collect()
         gc.freeze()  # what is there now stays, and need not be looked through again and again
         await _Server(config, gateway).serve(sockets=[listening])
+
+
+def _gateway(settings: Settings, urls: Urls) -> Gateway:
+    try:
+        return Gateway(settings, urls)
+    except ManifestError as error:
+        raise ServeError(str(error)) from None
 
 
 async def _open(gateway: Gateway) -> None:
@@ -82,7 +90,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         for listening in sockets or ():
             host, port = listening.getsockname()[:2]
-            _print_welcome(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            page = "GraphQL " if self._gateway.settings.documents else "GraphiQL"
+            _print_welcome(f"http://{f'[{host}]' if ':' in host else host}:{port}", page)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gateway.event_streams.stop()  # uvicorn would wait for their ends
@@ -147,6 +156,6 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _print_welcome(url: str) -> None:
+def _print_welcome(url: str, page: str) -> None:
     log.info("ready", url=url)
-    print(f"GraphiQL  {url}/graphql\nOld URLs  {url}/api/aggregated_stats\nMetrics   {url}/metrics", flush=True)  # noqa: T201
+    print(f"{page}  {url}/graphql\nOld URLs  {url}/api/aggregated_stats\nMetrics   {url}/metrics", flush=True)  # noqa: T201

@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     cors_origins: Words | None = None
     db_pool_size: int = Field(default=10, ge=1, le=1000)
     db_timeout: Seconds = timedelta(seconds=20)
+    documents: Path | None = None
     drain_delay: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=0.5)
     env: Literal["development", "production"] = "development"
     forwarded_allow_ips: str = "127.0.0.1"

@@ -108,6 +108,20 @@ class Operations:
                 self._documents[request.query] = document
         return document.operation(request)
 
+    def errors_in(self, text: str) -> list[GraphQLError]:
+        """Why a document cannot be executed; empty where its operations can."""
+        return self._looked_at(text)[1]
+
+    def errors_of(self, document: DocumentNode) -> list[GraphQLError]:
+        """What is too large in a parsed document, or else does not fit the schema."""
+        return check_limits(document, self.limits) or validate(
+            self.schema,
+            document,
+            self._rules,
+            max_errors=self.limits.max_errors,
+            hide_suggestions=self.hides_suggestions,
+        )
+
     def check_cost(self, operation: Operation) -> None:
         """Raise Refused for an operation that is too dear."""
         request, document = operation.request, operation.document
@@ -184,13 +198,7 @@ class Operations:
         limits = self.limits
         try:
             document = parse(query, max_tokens=limits.max_tokens)
-            errors = check_limits(document, limits) or validate(
-                self.schema,
-                document,
-                self._rules,
-                max_errors=limits.max_errors,
-                hide_suggestions=self.hides_suggestions,
-            )
+            errors = self.errors_of(document)
         except GraphQLSyntaxError as error:
             if f"more than {limits.max_tokens} tokens" in error.message:
                 error.extensions = too_complex("maxTokens", limits.max_tokens)

@@ -1,7 +1,6 @@
 """Documents that clients name instead of sending them: those that they have sent before."""
 
 from collections.abc import Callable
-from hashlib import sha256
 from sys import getsizeof
 from typing import Protocol
 
@@ -9,7 +8,7 @@ from cachetools import LRUCache
 from graphql import GraphQLError
 
 from schema.operations import Operation, Operations, Refused
-from schema.request import InvalidRequest, Request
+from schema.request import InvalidRequest, Request, hash_of
 
 # Apollo's clients know these codes and messages: at the first they send the document, at the second no hash any more.
 NOT_FOUND = {"code": "PERSISTED_QUERY_NOT_FOUND"}
@@ -19,6 +18,13 @@ OVERHEAD_BYTES = 400  # of a document that is kept, beside its text: its hash, a
 
 class Documents(Protocol):
     """Which documents are executed, and how they are named."""
+
+    def __len__(self) -> int:
+        """How many can be named."""
+
+    @property
+    def bytes(self) -> int:
+        """How much memory their texts take."""
 
     def prepare(self, request: Request) -> Operation:
         """The operation that is meant; Refused when it cannot be executed, InvalidRequest when nothing can be meant."""
@@ -49,7 +55,7 @@ class PersistedDocuments:
             return self._operations.prepare(request)
         if not request.query:
             return self._operations.prepare(request._replace(query=self._find(request.document_id)))
-        if request.document_id != sha256(request.query.encode()).hexdigest():
+        if request.document_id != hash_of(request.query):
             raise InvalidRequest("query: its SHA-256 is not the one that came with it.")
         operation = self._operations.prepare(request)
         self._keep(request.document_id, request.query)

@@ -1,5 +1,6 @@
 """What a client asks, whatever the transport: a document, or the id of one, and what goes with it."""
 
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 # The members of a request; others are ignored, as the specification asks.
@@ -13,6 +14,11 @@ class Request(NamedTuple):
     variables: dict[str, Any] | None
     name: str | None
     document_id: str | None = None
+
+
+def hash_of(document: str) -> str:
+    """The SHA-256 that names a document: of its text in UTF-8, as lower-case hexadecimal digits."""
+    return sha256(document.encode()).hexdigest()
 
 
 class InvalidRequest(Exception):

@@ -1,10 +1,36 @@
-// Which gateway the clients are tried on, and how a request to it is signed.
+// Which gateway the clients are tried on, how a request to it is signed, and how one is started.
 
+import { spawn } from 'node:child_process';
 import { createHash, createHmac, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { createInterface } from 'node:readline';
 
 export const ORIGIN = process.env.PODIUM_URL ?? 'http://127.0.0.1:8080';
 export const ENDPOINT = `${ORIGIN}/graphql`;
 export const SECRET = process.env.SECRET ?? 's3cret';
+export const PODIUM = process.env.PODIUM ?? 'podium';
+
+/** A gateway of its own with the demo set, on a database of its own. */
+export async function startGateway(...given) {
+  const directory = mkdtempSync(`${tmpdir()}/podium-clients-`);
+  const env = { ...process.env, SECRET, PODIUM_DATA_DIR: `${directory}/data`, LOG_LEVEL: 'WARN', POSTGRES: '' };
+  const podium = spawn(PODIUM, ['serve', '--demo', '--port', '0', ...given], {
+    cwd: directory,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const stop = async () => {
+    if (podium.kill('SIGTERM')) await once(podium, 'exit');
+    rmSync(directory, { recursive: true });
+  };
+  for await (const line of createInterface({ input: podium.stdout })) {
+    const url = line.match(/^Graphi?QL +(http:\S+)\/graphql$/)?.[1];
+    if (url) return { url, stop };
+  }
+  throw new Error('podium serve did not start');
+}
 
 /** An orchestrator of the demo set. */
 export const ADDRESS = '0x0000000000000000000000000000000000000001';

@@ -1,34 +1,18 @@
 // Tries every client on a gateway with the demo set: one that it starts, or the one of PODIUM_URL. `node run.mjs urql` tries one.
 
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { createInterface } from 'node:readline';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
+import { SECRET, startGateway } from './gateway.mjs';
 
 const here = import.meta.dirname;
-const SECRET = process.env.SECRET ?? 's3cret';
 const PACKAGES = {
   apollo: '@apollo/client',
+  documents: '@apollo/persisted-query-lists',
   relay: 'relay-runtime',
   urql: '@urql/core',
   'graphql-codegen': '@graphql-codegen/cli',
   'schema-linter': 'graphql-schema-linter',
 };
-
-async function startGateway(directory) {
-  const env = { ...process.env, SECRET, PODIUM_DATA_DIR: `${directory}/data`, LOG_LEVEL: 'WARN', POSTGRES: '' };
-  const podium = spawn(process.env.PODIUM ?? 'podium', ['serve', '--demo', '--port', '0'], {
-    cwd: directory,
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  for await (const line of createInterface({ input: podium.stdout })) {
-    const url = line.match(/^GraphiQL +(http:\S+)\/graphql$/)?.[1];
-    if (url) return { podium, url };
-  }
-  throw new Error('podium serve did not start');
-}
 
 /** What became of one client's tests; their output is shown only when one failed. */
 function tryClient(name, url) {
@@ -50,17 +34,15 @@ function tryAll(url) {
     for (const [what, count] of Object.entries(counts)) sum[what] += count;
     const client = PACKAGES[name] ?? name;
     const told = Object.entries(counts).filter(([what, count]) => count > 0 || what === 'passed');
-    console.log(`${`${client} ${versions[client]}`.padEnd(32)}${told.map(([what, count]) => `${count} ${what}`).join(', ')}`);
+    console.log(`${`${client} ${versions[client]}`.padEnd(36)}${told.map(([what, count]) => `${count} ${what}`).join(', ')}`);
   }
   console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
   return sum.failed === 0 && sum.passed > 0;
 }
 
-const directory = mkdtempSync(`${tmpdir()}/podium-clients-`);
-const started = process.env.PODIUM_URL ? undefined : await startGateway(directory);
+const started = process.env.PODIUM_URL ? undefined : await startGateway();
 try {
   process.exitCode = tryAll(started?.url ?? process.env.PODIUM_URL) ? 0 : 1;
 } finally {
-  if (started?.podium.kill('SIGTERM')) await once(started.podium, 'exit');
-  rmSync(directory, { recursive: true });
+  await started?.stop();
 }

@@ -348,6 +348,20 @@ async def test_a_wrong_setting_is_one_line_that_names_it(start: Start, name: str
     assert f"podium: {name}: " in await only_line_of(await start("serve", **{name: value}))
 
 
+async def test_a_document_that_cannot_be_executed_is_one_line_before_anything_is_migrated(
+    start: Start, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    url = (await new_database(template="template0")).logins.superuser
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text('{"1a": "query A {\\n  nothing\\n}"}')
+    line = await only_line_of(await start("serve", "--port", "0", "--documents", str(manifest), POSTGRES=url))
+    expected = "document (1a), line 2: Cannot query field 'nothing' on type 'Query'."
+    assert line == f"podium: {manifest}: {expected}\n"
+    status = await start("migrate", "status", POSTGRES=url)
+    await status.end()
+    assert "Applied: 0" in status.printed
+
+
 async def test_an_empty_database_is_told_to_migrate(start: Start, new_database: NewDatabase) -> None:
     url = (await new_database(template="template0")).logins.superuser
     line = await only_line_of(await start("serve", "--port", "0", POSTGRES=url, AUTO_MIGRATE="false"))
