@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from graphql import GraphQLError, OperationType
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -108,16 +109,17 @@ class GraphQLEndpoint:
         if operation.kind is OperationType.MUTATION:
             if request.method != "POST":
                 raise RefusedRequest(405, "Mutations are sent by POST.", Allow="POST")
-            origin = request.headers.get("origin")
-            if identity.shown == "nothing" and not self._is_allowed(origin, request):
-                raise ForeignOrigin(origin or "")
+            if identity.shown == "nothing":
+                self._check_origin(request.headers)
         if operation.kind is OperationType.SUBSCRIPTION and (media_type != EVENT_STREAM or request.method == "HEAD"):
             raise Refused([GraphQLError(f"Subscribe over {PROTOCOL}, or with Accept: {EVENT_STREAM}.")])
         self._operations.check_cost(operation)
         return operation
 
-    def _is_allowed(self, origin: str | None, request: Request) -> bool:
-        return is_allowed(origin, request.headers.get("host", ""), self._origins)
+    def _check_origin(self, headers: Headers) -> None:
+        origin = headers.get("origin")
+        if not is_allowed(origin, headers.get("host", ""), self._origins):
+            raise ForeignOrigin(origin or "")
 
     async def _stream(self, operation: Operation, context: Context) -> EventStream:
         stream = EventStream(self._backend.report)

@@ -30,7 +30,7 @@ class RefusedRequest(Exception):
 
 def media_type_of(request: HttpRequest) -> str:
     """The media type of the answer; a page is offered to a GET that names no operation."""
-    accept = request.headers.get("accept", "")
+    accept = ",".join(request.headers.getlist("accept")).lower()
     media_type = preferred(accept, (*ANSWERS, HTML) if "text/" in accept and _asks_nothing(request) else ANSWERS)
     if media_type is None:
         raise RefusedRequest(406, f"The answer can be {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}.")

@@ -179,6 +179,12 @@ async def test_a_foreign_page_changes_nothing_as_anybody(start_gateway: StartGat
     assert (await post(running, {"query": "{ __typename }"}, Origin="https://foreign.example")).status_code == 200
 
 
+async def test_an_accept_in_several_lines_is_one(running: Running) -> None:
+    headers = [("Accept", "text/csv"), ("Accept", GRAPHQL_JSON)]
+    answer = await running.client.get("/graphql?query={__typename}", headers=headers)
+    assert answer.headers["content-type"] == f"{GRAPHQL_JSON}; charset=utf-8"
+
+
 async def test_a_browser_does_not_guess_what_an_answer_is(running: Running) -> None:
     assert (await post(running, {"query": "{ __typename }"})).headers["x-content-type-options"] == "nosniff"
 
