@@ -121,9 +121,11 @@ class Settings(BaseSettings):
     max_cost: Annotated[int | None, _limit(1)] = 5000
     max_depth: Annotated[int | None, _limit(1)] = 10
     max_directives: Annotated[int | None, _limit(0)] = 50
+    max_document_length: Annotated[int | None, _limit(1)] = 1 << 16
     max_errors: int = Field(default=20, ge=1, le=1000)
     max_introspection_depth: Annotated[int | None, _limit(1)] = 15
     max_tokens: Annotated[int | None, _limit(1)] = 1000
+    max_variable_values: Annotated[int | None, _limit(0)] = 50_000
     persisted_documents_bytes: int = Field(default=4 << 20, ge=0)
     pipelines_cache_timeout: Seconds = timedelta(seconds=60)
     podium_data_dir: Path = Path("podium-data")

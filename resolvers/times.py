@@ -10,13 +10,15 @@ import orjson
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)"
+_DURATION = re.compile(f"(?:{_PART})+", re.ASCII)
 _MAX_DAYS = 36_500
+_MAX_LENGTH = 100  # of a duration's text, whose parts are added up
 _TIMES = {datetime, NoneType}
 
 
 def parse_duration(text: object) -> timedelta:
     """A duration such as `24h`, `90s` or `1d12h`; ValueError for anything else."""
-    if not isinstance(text, str) or not re.fullmatch(f"(?:{_PART})+", text, re.ASCII):
+    if not isinstance(text, str) or len(text) > _MAX_LENGTH or not _DURATION.fullmatch(text):
         raise ValueError(f"a Duration is a number and a unit (ms, s, m, h, d, w), like 24h, not {str(text)[:40]!r}")
     length = timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text)))
     if length > timedelta(days=_MAX_DAYS):

@@ -1,4 +1,4 @@
-"""How large a document may be: one pass that counts each fragment once, linear in the size of the document."""
+"""How large a request may be: counted in one pass that looks at each fragment once, whatever spreads it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from graphql import (
     SelectionSetNode,
 )
 
+MAX_LINES = 5000  # each error counts them up to its own
 _MAX_SHOWN = 2**53 - 1  # figures can have hundreds of digits, and clients read JSON's numbers as floats
 
 
@@ -23,12 +24,14 @@ _MAX_SHOWN = 2**53 - 1  # figures can have hundreds of digits, and clients read 
 class Limits:
     """How much one request may ask for; None where there is no limit."""
 
+    max_document_length: int | None = 1 << 16
     max_tokens: int | None = 1000
     max_depth: int | None = 10
     max_introspection_depth: int | None = 15
     max_aliases: int | None = 15
     max_directives: int | None = 50
     max_cost: int | None = 5000
+    max_variable_values: int | None = 50_000
     max_errors: int = 20
     max_batch: int = 0
 
@@ -38,6 +41,31 @@ class _Size(NamedTuple):
     introspection_depth: int = 0
     aliases: int = 0
     directives: int = 0
+
+
+def check_text(text: str, limits: Limits) -> list[GraphQLError]:
+    """What is too large in the text of a document, before it is parsed."""
+    lines = 1 + text.count("\n") + text.count("\r") - text.count("\r\n")
+    length = "maxDocumentLength", "length of the document"
+    return [
+        *excess(*length, len(text), limits.max_document_length),
+        *excess("maxLines", "number of lines", lines, MAX_LINES),
+    ]
+
+
+def check_variables(variables: Mapping[str, Any] | None, allowed: int | None) -> list[GraphQLError]:
+    """Whether variables have too many values: fields of objects and items of lists, wherever they are."""
+    count = 0
+    waiting: list[Any] = [variables or {}]
+    while waiting and allowed is not None:
+        container = waiting.pop()
+        count += len(container)
+        if count > allowed:
+            message = f"The variables have more than {allowed} values."
+            return [GraphQLError(message, extensions=too_complex("maxVariableValues", allowed))]
+        values = container.values() if isinstance(container, Mapping) else container
+        waiting += [value for value in values if isinstance(value, dict | list)]
+    return []
 
 
 def check_limits(document: DocumentNode, limits: Limits) -> list[GraphQLError]:
@@ -52,7 +80,7 @@ def check_limits(document: DocumentNode, limits: Limits) -> list[GraphQLError]:
 
 
 def excess(
-    limit: str, what: str, actual: int, allowed: int | None, node: Node | None, hint: str = ""
+    limit: str, what: str, actual: int, allowed: int | None, node: Node | None = None, hint: str = ""
 ) -> list[GraphQLError]:
     """The error about a figure that is above what is allowed, if it is; `limit` is its name in `service`."""
     if allowed is None or actual <= allowed:

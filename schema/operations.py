@@ -11,17 +11,12 @@ from graphql import (
     Executor,
     GraphQLError,
     GraphQLSchema,
-    GraphQLSyntaxError,
-    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
     create_source_event_stream,
     execute,
     get_operation_ast,
     get_variable_values,
-    parse,
-    specified_rules,
-    validate,
 )
 from graphql.execution.values import VariableValues
 
@@ -29,8 +24,9 @@ from resolvers.sources import States, Stream
 from schema.context import Context
 from schema.cost import check_cost, operation_cost
 from schema.execution import Plan
-from schema.limits import Limits, check_limits, excess, too_complex
+from schema.limits import Limits, check_variables, excess
 from schema.request import Request
+from schema.validation import DocumentReader
 
 # Of memory, for documents that were looked at already: their text, the tree of it, and the plans of its operations.
 MAX_DOCUMENTS_BYTES = 64 << 20
@@ -95,37 +91,33 @@ class Operations:
         self.schema = schema
         self.limits = limits
         self.hides_suggestions = not introspection
-        self._rules = specified_rules if introspection else [*specified_rules, NoSchemaIntrospectionCustomRule]
+        self._reader = DocumentReader(schema, limits=limits, introspection=introspection)
         self._documents: LRUCache[str, Document] = LRUCache(MAX_DOCUMENTS_BYTES, lambda document: document.size)
 
     def prepare(self, request: Request) -> Operation:
         """The operation that is meant; Refused when its document cannot be executed."""
         document = self._documents.get(request.query)
         if document is None:
-            node, errors = self._looked_at(request.query)
-            document = Document(self.schema, request.query, node, errors[: self.limits.max_errors])
+            node, errors = self._reader.read(request.query)
+            document = Document(self.schema, request.query, node, errors)
             if document.size <= self._documents.maxsize:
                 self._documents[request.query] = document
         return document.operation(request)
 
     def errors_in(self, text: str) -> list[GraphQLError]:
         """Why a document cannot be executed; empty where its operations can."""
-        return self._looked_at(text)[1]
+        return self._reader.read(text)[1]
 
     def errors_of(self, document: DocumentNode) -> list[GraphQLError]:
         """What is too large in a parsed document, or else does not fit the schema."""
-        return check_limits(document, self.limits) or validate(
-            self.schema,
-            document,
-            self._rules,
-            max_errors=self.limits.max_errors,
-            hide_suggestions=self.hides_suggestions,
-        )
+        return self._reader.errors_of(document)
 
     def check_cost(self, operation: Operation) -> None:
         """Raise Refused for an operation that is too dear."""
-        request, document = operation.request, operation.document
-        if errors := check_cost(self.schema, document, operation.definition, request.variables, self.limits):
+        variables, limits = operation.request.variables, self.limits
+        if errors := check_variables(variables, limits.max_variable_values):
+            raise Refused(errors)
+        if errors := check_cost(self.schema, operation.document, operation.definition, variables, limits):
             raise Refused(errors)
 
     def check_costs(self, operations: Sequence[Operation]) -> None:
@@ -193,19 +185,6 @@ class Operations:
         return get_variable_values(
             self.schema, definitions, given, max_errors=50, hide_suggestions=self.hides_suggestions
         )
-
-    def _looked_at(self, query: str) -> tuple[DocumentNode | None, list[GraphQLError]]:
-        limits = self.limits
-        try:
-            document = parse(query, max_tokens=limits.max_tokens)
-            errors = self.errors_of(document)
-        except GraphQLSyntaxError as error:
-            if f"more than {limits.max_tokens} tokens" in error.message:
-                error.extensions = too_complex("maxTokens", limits.max_tokens)
-            return None, [error]
-        except RecursionError:
-            return None, [GraphQLError("The document is nested too deeply.", extensions={"code": "TOO_COMPLEX"})]
-        return (None, errors) if errors else (document, [])
 
 
 async def _cancelling_loads(work: Awaitable[Result], context: Context) -> Result:

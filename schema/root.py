@@ -22,6 +22,7 @@ from schema.catalog import CatalogQuery
 from schema.context import Context, context_of
 from schema.diagnosis import DiagnosisQuery
 from schema.leaderboard import Orchestrator, Region
+from schema.limits import MAX_LINES
 from schema.node import Node, from_global_id
 from schema.permissions import READ, GrantedScope
 from schema.recording import RecordingMutation
@@ -40,6 +41,10 @@ class Limits:
     max_results: int = strawberry.field(description="Results in one recordStats.")
     max_body_bytes: int = strawberry.field(description="Bytes of a request's body, or of a WebSocket's frame.")
     max_operations: int = strawberry.field(description="Operations at once on one WebSocket.")
+    max_document_length: int | None = strawberry.field(
+        description="Characters of a document; null where there is no limit."
+    )
+    max_lines: int = strawberry.field(description="Lines of a document.")
     max_tokens: int | None = strawberry.field(description="Tokens of a document; null where there is no limit.")
     max_depth: int | None = strawberry.field(description="How deeply fields are nested; null where there is no limit.")
     max_introspection_depth: int | None = strawberry.field(
@@ -51,6 +56,9 @@ class Limits:
     )
     max_cost: int | None = strawberry.field(
         description="Objects that the answer to an operation can have; null where there is no limit."
+    )
+    max_variable_values: int | None = strawberry.field(
+        description="Values in the variables, items of lists and fields of objects each; null where there is no limit."
     )
     max_errors: int = strawberry.field(description="Errors in an answer.")
     max_batch: int = strawberry.field(description="Operations in one HTTP request; below 2, lists of them are refused.")
@@ -103,6 +111,7 @@ class Query(CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQ
                 max_results=MAX_RESULTS,
                 max_body_bytes=facts.max_body_bytes,
                 max_operations=MAX_OPERATIONS,
+                max_lines=MAX_LINES,
                 **asdict(facts.limits),
             ),
         )

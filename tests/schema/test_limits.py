@@ -1,12 +1,8 @@
 """How large a document may be, and how what it costs is counted."""
 
 import re
-import sys
-from collections.abc import Callable
 from dataclasses import fields, replace
-from itertools import count
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,7 +12,7 @@ from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, build_s
 from schema.cost import check_cost, operation_cost
 from schema.limits import Limits, check_limits
 from schema.root import GRAPHQL_SCHEMA
-from tests.harness import Running, StartGateway
+from tests.harness import Running, StartGateway, calls_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "graphql.md").read_text(encoding="utf-8")
 COST_ROW = re.compile(r"^\| `(.+)` \| (\d+) \|", re.MULTILINE)
@@ -58,22 +54,6 @@ def cost(query: str, variables: dict[str, Any] | None = None, schema: Any = LIST
     document = parse(query)
     assert validate(schema, document) == []
     return operation_cost(schema, document, operation_of(document), variables)
-
-
-def calls_of(work: Callable[[], object]) -> int:
-    """How many functions are called; it tells how long something takes on any machine, however busy."""
-    calls = count()
-
-    def note(frame: FrameType, event: str, argument: Any) -> None:
-        if event in ("call", "c_call"):
-            next(calls)
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return next(calls)
 
 
 def test_a_usual_document_passes() -> None:
