@@ -25,9 +25,12 @@ class ListeningLine:
         connection.add_termination_listener(lambda _: self._lost.set())
 
     @classmethod
-    async def open(cls, url: str, channels: Sequence[str], heard: Heard) -> Self:
-        """A line that listens already; url leads to the server itself, since pgbouncer passes no notifications on."""
-        settings = {"application_name": "podium listener"}
+    async def open(cls, url: str, channels: Sequence[str], name: str, heard: Heard) -> Self:
+        """A line that listens already, with a name for pg_stat_activity.
+
+        The URL leads to the server itself, since pgbouncer passes no notifications on.
+        """
+        settings = {"application_name": name}
         connection: Any = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings=settings)
         line = cls(connection)
         try:

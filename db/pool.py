@@ -46,23 +46,27 @@ class Runner(Protocol):
 
 
 class Connection:
-    """Runs statements on one connection."""
+    """Runs statements on one connection, and notes the tables that they write."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self.written: frozenset[str] = frozenset()
 
     async def fetch(self, statement: Statement, **parameters: Any) -> list[Row]:
         """All rows."""
+        self.written |= statement.written
         rows: list[Row] = await self._connection.fetch(statement.sql, *statement.arguments(parameters))
         return rows
 
     async def fetchrow(self, statement: Statement, **parameters: Any) -> Row | None:
         """The first row, None where there is none."""
+        self.written |= statement.written
         row: Row | None = await self._connection.fetchrow(statement.sql, *statement.arguments(parameters))
         return row
 
     async def fetchval(self, statement: Statement, **parameters: Any) -> Any:
         """The first column of the first row."""
+        self.written |= statement.written
         return await self._connection.fetchval(statement.sql, *statement.arguments(parameters))
 
 
@@ -78,10 +82,23 @@ class PoolOptions:
     for_questions: bool = False
 
 
-class Pool:
-    """A pool of connections to one server; `translate` turns driver errors into the product's own."""
+def ignore(tables: frozenset[str]) -> None:
+    """Tell nobody."""
 
-    def __init__(self, url: str, options: PoolOptions, translate: Callable[[Exception], Exception]) -> None:
+
+class Pool:
+    """A pool of connections to one server; `translate` turns driver errors into the product's own.
+
+    `wrote` is told of tables that may have changed, before whoever changed them goes on.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        options: PoolOptions,
+        translate: Callable[[Exception], Exception],
+        wrote: Callable[[frozenset[str]], None] = ignore,
+    ) -> None:
         self._pool = asyncpg.create_pool(
             url,
             min_size=0,
@@ -95,6 +112,7 @@ class Pool:
             server_settings=_server_settings(options),
         )
         self._translate = translate
+        self._wrote = wrote
 
     async def open(self) -> None:
         """Connect once, so that a wrong address or password shows at the start."""
@@ -127,9 +145,13 @@ class Pool:
         """One connection, for several statements; free again at the end of the block."""
         try:
             connection = await self._acquire()
+            running = Connection(connection)
             try:
-                yield Connection(connection)
+                yield running
             finally:
+                # Any transaction has ended by now; one that failed may have been committed all the same.
+                if running.written:
+                    self._wrote(running.written)
                 await self._pool.release(connection)
         except Exception as error:
             self._raise(error)

@@ -7,7 +7,7 @@ the pieces `order.newest` and `order.oldest`, made by `pick`. The pieces of piec
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,13 @@ from typing import Any
 _HEAD = re.compile(r"^-- (name|piece): *([a-z0-9_.]+)(?:\(([^)]*)\))? *$", re.MULTILINE)
 _PIECE = re.compile(r"\{([a-z0-9_]+)\}")
 _CHOICE = re.compile(r"\{([a-z0-9_]+):([a-z0-9_|]+)\}")
+_NAMED = re.compile(r"\bpodium\.([a-z_]+)")
+_WRITTEN = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) podium\.([a-z_]+)")
+
+# The tables of the schema podium. Other names in it are types and functions, of which none reads or writes a table.
+TABLES = frozenset(
+    ("audit_log", "idempotency_keys", "imports", "models", "orchestrators", "pipelines", "regions", "results")
+)
 
 
 class StatementError(Exception):
@@ -23,12 +30,17 @@ class StatementError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL with the names of its parameters `$1..$n`, in that order."""
+    """SQL with the names of its parameters `$1..$n`, in that order.
+
+    `tables` are those that it names, `written` those among them that it writes; of any of its variants.
+    """
 
     name: str
     parameters: tuple[str, ...]
     sql: str
     pieces: dict[str, str]
+    tables: frozenset[str] = frozenset()
+    written: frozenset[str] = frozenset()
     picked: dict[tuple[tuple[str, str], ...], "Statement"] = field(default_factory=dict, compare=False)
 
     def arguments(self, given: dict[str, Any]) -> list[Any]:
@@ -51,7 +63,7 @@ class Statement:
                 raise StatementError(f"{self.name}: {match[1]} is one of {match[2]}, not {wanted}")
             return self.pieces[f"{match[1]}.{wanted}"]
 
-        return Statement(self.name, self.parameters, _CHOICE.sub(chosen, self.sql), self.pieces)
+        return replace(self, sql=_CHOICE.sub(chosen, self.sql))
 
     def variants(self) -> Iterator["Statement"]:
         """Every statement that `pick` can make."""
@@ -91,11 +103,14 @@ def _sections(text: str, kind: str) -> Iterator[tuple[re.Match[str], str]]:
 def _statement(name: str, parameters: tuple[str, ...], body: str, pieces: dict[str, str]) -> Statement:
     statement = Statement(name, parameters, _expand(name, body, pieces), pieces)
     try:
-        for variant in statement.variants():
-            _check_parameters(variant)
+        variants = list(statement.variants())
     except KeyError as missing:
         raise StatementError(f"{name}: there is no piece {missing}") from None
-    return statement
+    for variant in variants:
+        _check_parameters(variant)
+    everything = " ".join(variant.sql for variant in variants)
+    named, written = (TABLES.intersection(pattern.findall(everything)) for pattern in (_NAMED, _WRITTEN))
+    return replace(statement, tables=named, written=written, picked={})
 
 
 def _expand(name: str, body: str, pieces: dict[str, str]) -> str:

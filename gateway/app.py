@@ -1,7 +1,7 @@
 """The application: doors, resolvers and loops, put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -42,6 +42,7 @@ from resolvers.recording import (
     store_results,
 )
 from resolvers.tokens import TokenVerifier
+from resolvers.versions import Versions, reads_are_fresh
 from schema.allowed import AllowedDocuments
 from schema.context import Backend, ServiceFacts
 from schema.feeds import Feeds
@@ -83,8 +84,10 @@ class Gateway:
         self.settings = settings
         self.metrics = Metrics()
         self.draining = False
-        self.db = _database(settings, urls)
-        self.catalog = Catalog(self.db, settings.regions_cache_timeout.total_seconds())
+        self.versions = Versions()
+        self.db = _database(settings, urls, self.versions)
+        regions_ttl_s = settings.regions_cache_timeout.total_seconds()
+        self.catalog = Catalog(self.db, regions_ttl_s, versions=self.versions)
         self.results: Batcher[CheckedResult, ResultKey] = Batcher(
             self._store_results,
             is_away=lambda error: isinstance(error, Unavailable),
@@ -93,7 +96,8 @@ class Gateway:
         self.recorder = Recorder(self.catalog, self.results.submit, self._store_once)
         self._issuer = Issuer(settings.jwt_jwks_url, self.metrics.report) if settings.jwt_jwks_url else None
         self.authenticator = _authenticator(settings, self._issuer)
-        connect = partial(ListeningLine.open, settings.postgres_direct or urls.write, CHANNELS)
+        self._open_line = partial(ListeningLine.open, settings.postgres_direct or urls.write, CHANNELS)
+        connect = partial(self._open_line, "podium listener")
         report = self.metrics.report
         self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
         self.feeds = Feeds(operations_of(settings), self._backend())
@@ -168,7 +172,16 @@ class Gateway:
         if url := self.settings.catalyst_region_url:
             interval_s = self.settings.regions_cache_timeout.total_seconds()
             loops["regions"] = refresh_regions(url, self._register_regions, report, interval_s)
+        if self.settings.answer_cache_bytes:
+            loops["versions"] = listen(self.versions, self._hear_of_changes, report)
         return loops
+
+    async def _hear_of_changes(self, heard: Callable[[str, str], None]) -> ListeningLine:
+        # Asked of every line anew: after a failover, the primary may be another.
+        self.versions.reads_are_fresh = await reads_are_fresh(self.db)
+        if not self.versions.reads_are_fresh:
+            self.metrics.report("answers_not_kept", reason="POSTGRES_READ is another server than POSTGRES")
+        return await self._open_line("podium versions", heard)
 
     async def _register_regions(self, names: dict[str, str]) -> None:
         await self.catalog.register_regions(names, "transcoding")
@@ -225,6 +238,7 @@ class Gateway:
             catalog=self.catalog,
             recorder=self.recorder,
             broadcast=self.broadcast,
+            versions=self.versions,
             authenticator=self.authenticator,
             service=facts,
             report=self.metrics.report,
@@ -242,14 +256,14 @@ class Gateway:
         watch("podium_feeds", "Different subscriptions among them.", lambda: self.feeds.number)
 
 
-def _database(settings: Settings, urls: Urls) -> Database:
+def _database(settings: Settings, urls: Urls, versions: Versions) -> Database:
     options = PoolOptions(
         size=settings.db_pool_size,
         timeout_s=settings.read_timeout_s,
         pooled_by_pgbouncer=settings.postgres_direct is not None,
     )
     write_options = replace(options, timeout_s=settings.db_timeout.total_seconds())
-    write = Pool(urls.write, write_options, from_driver)
+    write = Pool(urls.write, write_options, from_driver, versions.bump)
     return Database(write=write, read=Pool(urls.read, replace(options, for_questions=True), from_driver))
 
 

@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
 
     anonymous_scopes: Scopes = (Scope.READ,)
+    answer_cache_bytes: int = Field(default=64 << 20, ge=0)
     auto_migrate: bool = True
     catalyst_region_url: str | None = None
     cors_origins: Words | None = None

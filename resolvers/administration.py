@@ -21,7 +21,6 @@ LOCK_WITHDRAWALS = STATEMENTS["audit.lock_withdrawals"]
 WITHDRAW_MATCHING = STATEMENTS["audit.withdraw_matching"]
 WITHDRAW_BY_KEY = STATEMENTS["audit.withdraw_by_key"]
 RESTORE_RESULTS = STATEMENTS["audit.restore_results"]
-ANNOUNCE_CHANGE = STATEMENTS["audit.announce_change"]
 REGISTER_REGION = STATEMENTS["audit.register_region"]
 RENAME_REGION = STATEMENTS["audit.rename_region"]
 
@@ -140,7 +139,6 @@ async def _withdrawing(db: Pool) -> AsyncIterator[Connection]:
     async with db.transaction() as transaction:
         await transaction.fetchval(LOCK_WITHDRAWALS)
         yield transaction
-        await transaction.fetchval(ANNOUNCE_CHANGE)  # with the commit, so that leaderboards are computed anew
 
 
 def _outcome(entry: Row | None) -> Outcome:

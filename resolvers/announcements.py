@@ -1,4 +1,4 @@
-"""What store_results calls out, read and remembered; pure."""
+"""What writing statements call out, read and remembered; pure."""
 
 import re
 from collections import deque
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from db.statements import TABLES
 from resolvers.page import from_micros
 
 RESULTS_CHANNEL = "podium_results"
@@ -17,6 +18,13 @@ MAX_KNOWN = 100_000
 
 _RESULTS = re.compile(r"(\d{1,18}) (\{[\d\[),]{3,}\})")
 _RANGE = re.compile(r"\[(\d+),(\d+)\)")
+
+
+def changed_tables(channel: str, payload: str) -> frozenset[str]:
+    """The tables that have changed; all of them for a payload that podium does not send."""
+    if channel == RESULTS_CHANNEL:
+        return frozenset(("results",))
+    return TABLES.intersection(payload.split()) or TABLES
 
 
 class Announcement(NamedTuple):

@@ -14,6 +14,7 @@ from resolvers.announcements import (
     Announcement,
     Known,
     announcement_of,
+    changed_tables,
     columns,
     first_of,
 )
@@ -136,6 +137,8 @@ class Hearing:
 
     def heard(self, channel: str, payload: str) -> None:
         """Something was announced."""
+        if "results" not in changed_tables(channel, payload):
+            return
         announcement = announcement_of(payload) if channel == RESULTS_CHANNEL else None
         if announcement and self._streams.results:
             self._pending.append(announcement)

@@ -7,6 +7,7 @@ from db.pool import Database, Row
 from db.statements import STATEMENTS
 from resolvers.errors import InvalidRegion
 from resolvers.results import JobType, Result
+from resolvers.versions import Versions
 
 REGIONS = STATEMENTS["catalog.regions"]
 REGISTER_REGIONS = STATEMENTS["catalog.register_regions"]
@@ -18,12 +19,22 @@ MAX_KNOWN = 100_000
 
 
 class Catalog:
-    """Names that are in the database; regions are read again after `ttl_s`, or at once for an unknown one."""
+    """Names that are in the database.
 
-    def __init__(self, db: Database, ttl_s: float, clock: Callable[[], float] = monotonic) -> None:
+    Regions are read again when `versions` tells that they changed, after `ttl_s`, or at once for an unknown one.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        ttl_s: float,
+        clock: Callable[[], float] = monotonic,
+        versions: Versions | None = None,
+    ) -> None:
         self._db = db
         self._ttl_s = ttl_s
         self._clock = clock
+        self._versions = versions or Versions()
         self.forget()
 
     def forget(self) -> None:
@@ -37,10 +48,11 @@ class Catalog:
         self._regions: list[Row] = []
         self._region_by_key: dict[tuple[str, str], Row] = {}
         self._regions_until = 0.0
+        self._regions_moment = self._versions.moment
 
     async def regions(self) -> list[Row]:
         """All regions (id, code, job_type, name, created_at), by code and job type; at most `ttl_s` old."""
-        if self._clock() >= self._regions_until:
+        if self._clock() >= self._regions_until or self._regions_have_changed():
             await self._read_regions()
         return self._regions
 
@@ -49,14 +61,12 @@ class Catalog:
         found = self.known_region(code, job_type)
         if found is None:
             await self._read_regions()
-            found = self.known_region(code, job_type)
+            found = self._find_region(code, job_type)
         return found
 
     def known_region(self, code: str, job_type: str | None) -> Row | None:
-        """A region as it was read last; None when it was not."""
-        if job_type is not None:
-            return self._region_by_key.get((code, job_type))
-        return next((row for row in self._regions if row.code == code), None)
+        """A region as it was read last; None when it was not, or has to be read again."""
+        return None if self._regions_have_changed() else self._find_region(code, job_type)
 
     async def require_region(self, code: str, job_type: JobType) -> None:
         """Raise InvalidRegion unless there is a region with exactly this code for this kind of job."""
@@ -68,7 +78,7 @@ class Catalog:
     async def register_regions(self, names: dict[str, str], job_type: JobType) -> None:
         """Add the regions that are not known yet, names by code; known ones are not renamed."""
         await self.regions()
-        new = {code: name for code, name in names.items() if self.known_region(code, job_type) is None}
+        new = {code: name for code, name in names.items() if self._find_region(code, job_type) is None}
         if new:
             codes = list(new)
             await self._db.write.fetch(REGISTER_REGIONS, codes=codes, job_type=job_type, names=list(new.values()))
@@ -91,6 +101,16 @@ class Catalog:
             self._models.update(models)
 
     async def _read_regions(self) -> None:
+        moment = self._versions.moment
         self._regions = await self._db.write.fetch(REGIONS)
         self._region_by_key = {(row.code, row.job_type): row for row in self._regions}
         self._regions_until = self._clock() + self._ttl_s
+        self._regions_moment = moment
+
+    def _regions_have_changed(self) -> bool:
+        return not self._versions.are_unchanged(REGIONS.tables, self._regions_moment)
+
+    def _find_region(self, code: str, job_type: str | None) -> Row | None:
+        if job_type is not None:
+            return self._region_by_key.get((code, job_type))
+        return next((row for row in self._regions if row.code == code), None)

@@ -159,7 +159,7 @@ async def _withdraw(context: Context, ids: list[strawberry.ID] | None, given: St
     if ids is not None and given is None:
         return await administration.withdraw_listed(db, [_key(id_) for id_ in ids], deed)
     if given is not None and ids is None:
-        return await administration.withdraw_matching(db, result_filter(given, Window(), context.now), deed)
+        return await administration.withdraw_matching(db, result_filter(given, context, Window()), deed)
     raise InvalidArgument("ids: either ids or filter, and not both", field="ids")
 
 

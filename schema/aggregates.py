@@ -55,7 +55,7 @@ class AggregatesQuery:
         before: Before = None,
     ) -> Connection[Aggregate]:
         context = context_of(info)
-        wanted = result_filter(filter, context.default_window, context.now)
+        wanted = result_filter(filter, context)
         grouped = dimensions(ORCHESTRATOR_AND_REGION if group_by is None else group_by)
         order = aggregation.GroupOrder(order_steps(order_by), grouped)
         request = page_request(first, after, last, before)

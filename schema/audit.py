@@ -113,7 +113,7 @@ class AuditQuery:
         before: Before = None,
     ) -> Connection[AuditEntry]:
         context = context_of(info)
-        window = during.window(context.now) if during else Window()
+        window = during.window(context) if during else Window()
         wanted = audit.EntryFilter(cast(audit.Action, action.value) if action else None, actor, window)
         page = await audit.entries_page(context.db, wanted, page_request(first, after, last, before))
         return connection(page, lambda row: encode_cursor(row.id), partial(audit.count_entries, context.db, wanted))

@@ -26,7 +26,7 @@ class CatalogQuery:
         info: Info,
         job_type: Annotated[JobType | None, strawberry.argument(description="Only those for this kind.")] = None,
     ) -> list[Region]:
-        rows: Any = await context_of(info).backend.catalog.regions()
+        rows: Any = await context_of(info).regions()
         return [row for row in rows if job_type is None or row.job_type == job_type.value]
 
     @strawberry.field(extensions=[READ], description="The AI pipelines seen in results, by name.")
@@ -54,7 +54,7 @@ class CatalogQuery:
         before: Before = None,
     ) -> Connection[Orchestrator]:
         context = context_of(info)
-        wanted = orchestrator_filter(filter, context.now)
+        wanted = orchestrator_filter(filter, context)
         order = listing.OrchestratorOrder(str(order_by.value))
         page = await listing.orchestrators_page(context.db, wanted, page_request(first, after, last, before), order)
         return connection(

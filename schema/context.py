@@ -12,12 +12,14 @@ from strawberry.dataloader import DataLoader
 from resolvers import audit, leaderboard, listing
 from resolvers.aggregation import Aggregate, Dimension, Distribution, GroupKey
 from resolvers.broadcast import Broadcast
-from resolvers.catalog import Catalog
+from resolvers.catalog import REGIONS, Catalog
 from resolvers.errors import InvalidArgument
 from resolvers.filters import StatFilter, Window
 from resolvers.identity import Authenticator, Identity, Scope
+from resolvers.reading import NotingRunner, Reads
 from resolvers.recording import Recorder
 from resolvers.series import MAX_POINTS
+from resolvers.versions import Versions
 from schema.limits import Limits
 from schema.scalars import TimeRange
 
@@ -42,6 +44,7 @@ class Backend:
     catalog: Catalog
     recorder: Recorder
     broadcast: Broadcast
+    versions: Versions
     authenticator: Authenticator
     service: ServiceFacts
     report: Callable[..., None]
@@ -77,14 +80,16 @@ class DistributionsKey(NamedTuple):
 
 
 class Context:
-    """One request: who asks, and loaders that batch what its fields ask for."""
+    """One request: who asks, and loaders that batch what its fields ask for; what it reads is noted in `reads`."""
 
-    def __init__(self, backend: Backend, identity: Identity) -> None:
+    def __init__(
+        self, backend: Backend, identity: Identity, reads: Reads | None = None, now: datetime | None = None
+    ) -> None:
         self.backend = backend
-        self.identity = identity
-        self.db = backend.db
-        # One present time for the whole request, so that equal questions of its fields are recognised as equal.
-        self.now = datetime.now(UTC)
+        self.reads = reads or Reads(backend.versions)
+        self.db = NotingRunner(backend.db, self.reads)
+        self._identity = identity
+        self._now = now or datetime.now(UTC)
         self._points = 0
         self._loads: set[asyncio.Task[Any] | None] = set()
         self.orchestrators: DataLoader[str, Any] = DataLoader(load_fn=self._noted(self._load_orchestrators))
@@ -96,9 +101,22 @@ class Context:
             load_fn=self._noted(self._load_distributions)
         )
 
+    @property
+    def now(self) -> datetime:
+        """One present time for the whole request, so that equal questions of its fields are recognised as equal."""
+        self.reads.is_of_the_present = True
+        return self._now
+
+    @property
+    def identity(self) -> Identity:
+        """Who asks."""
+        self.reads.is_personal = True
+        return self._identity
+
     def require(self, scope: Scope, field: str) -> None:
         """Raise Unauthenticated, Forbidden or PostingDisabled unless the client may ask for this field."""
-        self.backend.authenticator.require(self.identity, scope, field)
+        if scope not in self._identity.scopes:  # else those with the same scopes are answered the same
+            self.backend.authenticator.require(self.identity, scope, field)
 
     @property
     def actor(self) -> str:
@@ -108,11 +126,11 @@ class Context:
     @property
     def scopes(self) -> Hashable:
         """What the client may do: those who may do the same and ask the same are answered the same."""
-        return self.identity.scopes
+        return self._identity.scopes
 
     def renewed(self, backend: Backend) -> "Context":
         """The same client's, with another present time and nothing loaded."""
-        return Context(backend, self.identity)
+        return Context(backend, self._identity)
 
     def take_points(self, number: int) -> None:
         """Raise InvalidArgument when all series of the request have more points than one may have."""
@@ -141,14 +159,21 @@ class Context:
 
     def window(self, during: TimeRange | None) -> Window:
         """The window that is meant by an argument."""
-        return during.window(self.now) if during else self.default_window
+        return during.window(self) if during else self.default_window
+
+    async def regions(self) -> Any:
+        """All regions (id, code, job_type, name, created_at), by code and job type."""
+        self.reads.note(REGIONS.tables)
+        return await self.backend.catalog.regions()
 
     async def region(self, code: str, job_type: str | None) -> Any:
         """A region by its code, for a kind of job where that is known."""
+        self.reads.note(REGIONS.tables)
         return await self.backend.catalog.region(code, job_type)
 
     def find_region(self, code: str, job_type: str | None) -> Any:
         """The same for many objects at once: the region, or an awaitable of it when it is not known yet."""
+        self.reads.note(REGIONS.tables)
         catalog = self.backend.catalog
         return catalog.known_region(code, job_type) or catalog.region(code, job_type)
 

@@ -111,7 +111,7 @@ class DiagnosisQuery:
         first: FirstGroups = None,
     ) -> list[FailureGroup]:
         context = context_of(info)
-        wanted = result_filter(filter, context.default_window, context.now)
+        wanted = result_filter(filter, context)
         grouped = dimensions(ORCHESTRATOR if group_by is None else group_by)
         size = page_request(first, None, None, None).size
         question = Question(wanted, grouped)
@@ -133,7 +133,8 @@ class DiagnosisQuery:
     ) -> list[Coverage]:
         context = context_of(info)
         size = page_request(first, None, None, None).size
-        found = await coverage.coverage(context.db, orchestrator, context.window(during), context.now, size)
+        window = context.window(during)
+        found = await coverage.coverage(context.db, orchestrator, window, window.until or context.now, size)
         return [Coverage(address=one.orchestrator, cells=[_cell(cell) for cell in one.cells]) for one in found]
 
 

@@ -1,7 +1,6 @@
 """What clients ask with: filters, orders, and results to record."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any, cast
 
@@ -12,7 +11,7 @@ from resolvers.aggregation import AggregateField, Bound
 from resolvers.errors import InvalidArgument
 from resolvers.filters import Window
 from resolvers.listing import ResultOrder
-from schema.scalars import FloatRange, IntRange, JobType, StringIn, TimeRange
+from schema.scalars import FloatRange, IntRange, JobType, Present, StringIn, TimeRange
 
 MAX_VALUES = 1000  # of one list in a filter
 
@@ -107,14 +106,17 @@ class OrchestratorFilter:
 Filter = Annotated[StatFilter | None, strawberry.argument(description="Which results.")]
 
 
-def result_filter(given: StatFilter | None, default_window: Window, now: datetime) -> filters.StatFilter:
-    """The resolvers' form of a filter, with this window when it names none; `now` is where `last` ends."""
+def result_filter(
+    given: StatFilter | None, present: Present, default_window: Window | None = None
+) -> filters.StatFilter:
+    """The resolvers' form of a filter; when it names no window, with this one or else the present's."""
+    window = given.during.window(present) if given and given.during else default_window or present.default_window
     if given is None:
-        return filters.StatFilter(window=default_window)
+        return filters.StatFilter(window=window)
     success_rate = given.success_rate or FloatRange()
     round_trip_time = given.round_trip_time or FloatRange()
     return filters.StatFilter(
-        window=given.during.window(now) if given.during else default_window,
+        window=window,
         job_type=cast(results.JobType, given.job_type.value) if given.job_type else None,
         orchestrators=_values(given.orchestrator, "orchestrator"),
         regions=_values(given.region, "region"),
@@ -130,15 +132,15 @@ def result_filter(given: StatFilter | None, default_window: Window, now: datetim
     )
 
 
-def orchestrator_filter(given: OrchestratorFilter | None, now: datetime) -> listing.OrchestratorFilter:
+def orchestrator_filter(given: OrchestratorFilter | None, present: Present) -> listing.OrchestratorFilter:
     """The resolvers' form of a filter of orchestrators."""
     if given is None:
         return listing.OrchestratorFilter()
     return listing.OrchestratorFilter(
         addresses=_values(given.address, "address"),
         contains=given.address_contains,
-        first_seen=given.first_seen.window(now, "firstSeen") if given.first_seen else None,
-        tested=None if given.tested is None else result_filter(given.tested, Window(), now),
+        first_seen=given.first_seen.window(present, "firstSeen") if given.first_seen else None,
+        tested=None if given.tested is None else result_filter(given.tested, present, Window()),
     )
 
 

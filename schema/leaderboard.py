@@ -192,7 +192,7 @@ class Orchestrator(Node):
         ] = REGION,
     ) -> list[Aggregate]:
         context = context_of(info)
-        wanted = result_filter(filter, context.default_window, context.now)
+        wanted = result_filter(filter, context)
         grouped = dimensions([Dimension.ORCHESTRATOR, *(REGION if group_by is None else group_by)])
         groups = await context.aggregates.load(AggregatesKey(self.address, wanted, grouped))
         return [aggregate_of(group, Question(wanted, grouped)) for group in groups]

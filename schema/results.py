@@ -111,15 +111,15 @@ class ResultsQuery:
         last: Last = None,
         before: Before = None,
     ) -> Connection[Stat]:
-        db = context_of(info).db
-        wanted = result_filter(filter, Window(), context_of(info).now)
+        context = context_of(info)
+        wanted = result_filter(filter, context, Window())
         order = ResultOrder(str(order_by.value))
         columns = wanted_columns(info, "nodes", "edges.node")
-        page = await listing.results_page(db, wanted, page_request(first, after, last, before), order, columns)
+        page = await listing.results_page(context.db, wanted, page_request(first, after, last, before), order, columns)
         return connection(
             page,
             lambda row: encode_cursor(*listing.result_cursor(row, order)),
-            partial(listing.count_results, db, wanted),
+            partial(listing.count_results, context.db, wanted),
         )
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import NewType
+from typing import NewType, Protocol
 
 import strawberry
 
@@ -11,6 +11,18 @@ from resolvers.filters import Window
 from resolvers.times import format_duration, format_time, parse_duration, parse_time
 
 Duration = NewType("Duration", timedelta)
+
+
+class Present(Protocol):
+    """The present time of a request, whose Context it is: an answer for which it was asked does not last."""
+
+    @property
+    def now(self) -> datetime:
+        """The present time."""
+
+    @property
+    def default_window(self) -> Window:
+        """The window of questions that name none."""
 
 
 DURATION = strawberry.scalar(
@@ -62,10 +74,10 @@ class TimeRange:
     until: datetime | None = strawberry.field(default=None, description="Up to this time.")
     last: Duration | None = strawberry.field(default=None, description="From that long ago until now, like `24h`.")
 
-    def window(self, now: datetime, name: str = "during") -> Window:
+    def window(self, present: Present, name: str = "during") -> Window:
         """The window that is meant; InvalidArgument, with the name of the argument, when it is given twice."""
         if self.last is not None:
             if self.since is not None or self.until is not None:
                 raise InvalidArgument(f"{name}: last goes without since and until", field=name)
-            return Window(since=now - self.last)
+            return Window(since=present.now - self.last)
         return Window(self.since, self.until)

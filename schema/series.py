@@ -75,10 +75,11 @@ class SeriesQuery:
         ] = "UTC",
     ) -> list[Series]:
         context = context_of(info)
-        wanted = result_filter(filter, context.default_window, context.now)
+        wanted = result_filter(filter, context)
         grouped, length = dimensions(group_by or []), buckets.Bucket(str(bucket.value))
         zone = buckets.time_zone(time_zone)
-        found = await series.series(context.db, wanted, length, zone, grouped, context.now)
+        now = wanted.window.until or context.now
+        found = await series.series(context.db, wanted, length, zone, grouped, now)
         context.take_points(sum(len(line.points) for line in found.lines))
         question = Question(found.wanted, grouped, found.starts)
         return [_series(line, question) for line in found.lines]

@@ -104,7 +104,8 @@ async def first_standings(
 ) -> list[Standing]:
     """The first places of a leaderboard."""
     size = page_request(first, None, None, None).size
-    found = await standings.standings(context.db, wanted, standings.RankedBy(str(order_by.value)), context.now)
+    now = wanted.window.until or context.now
+    found = await standings.standings(context.db, wanted, standings.RankedBy(str(order_by.value)), now)
     return [_standing(standing) for standing in found[:size]]
 
 

@@ -35,7 +35,7 @@ class Subscription:
     )
     async def stat_recorded(self, info: Info, filter: Filter = None) -> AsyncIterator[Stat]:
         context = context_of(info)
-        wanted = result_filter(filter, Window(), context.now)
+        wanted = result_filter(filter, context, Window())
         if wanted.is_withdrawn:
             raise InvalidArgument("filter: what is withdrawn is not told", field="filter.withdrawn")
         source: Any = await context.backend.broadcast.results(wanted)

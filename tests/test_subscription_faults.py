@@ -19,7 +19,7 @@ from gateway.app import Gateway, Urls
 from gateway.settings import Settings
 from resolvers import broadcast
 from schema import outbox, sse, websocket
-from tests.harness import SECRET, Running, eventually, serving
+from tests.harness import SECRET, Running, StartGateway, eventually, serving
 from tests.subscribers import Socket, hears, open_socket
 
 RESULT = {"region": "FRA", "orchestrator": "0xabc", "success_rate": 1, "round_trip_time": 0.5}
@@ -157,8 +157,9 @@ async def test_more_than_can_be_caught_up_with_ends_with_the_window_to_page_thro
 
 
 async def test_nothing_listens_and_nothing_is_asked_when_nobody_subscribes(
-    running: Running, connection: asyncpg.Connection
+    start_gateway: StartGateway, connection: asyncpg.Connection
 ) -> None:
+    running = await start_gateway(answer_cache_bytes=0)  # for which there would be a line of its own
     database = await connection.fetchval("SELECT current_database()")
     assert await connection.fetchval(LISTENERS, database) == 0
     async with open_socket(running.url) as one, open_socket(running.url) as other:

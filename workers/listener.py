@@ -1,4 +1,4 @@
-"""Keeps a line to the database on which it calls out what was recorded, as long as somebody wants to hear it."""
+"""Keeps a line to the database on which it calls out what has changed, as long as somebody wants to hear it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ class Line(Protocol):
 
 
 class Audience(Protocol):
-    """Whom the listener tells what happens; resolvers/broadcast.py has the real one."""
+    """Whom the listener tells what happens; resolvers/broadcast.py and resolvers/versions.py have the real ones."""
 
     def heard(self, channel: str, payload: str) -> None:
         """Something was announced."""
@@ -43,22 +43,29 @@ async def listen(audience: Audience, connect: Callable[[Heard], Awaitable[Line]]
     while True:
         line = await _connected(connect, audience.heard, report)
         try:
-            audience.line_answers(await line.clock())
-            while not await line.is_lost_within(HEARTBEAT_S):
-                audience.line_answers(await line.clock())
-        except Exception as error:  # a loop outlives every failure
-            report("listener_failed", error=error)
+            await _attend(line, audience, report)
+            report("listener_lost")
+            audience.line_is_lost()  # before it is hung up, which takes its time when nobody is there
         finally:
             await line.close()
-        report("listener_lost")
-        audience.line_is_lost()
+
+
+async def _attend(line: Line, audience: Audience, report: Callable[..., None]) -> None:
+    """Return when the line is lost."""
+    try:
+        audience.line_answers(await line.clock())
+        while not await line.is_lost_within(HEARTBEAT_S):
+            audience.line_answers(await line.clock())
+    except Exception as error:  # a loop outlives every failure
+        report("listener_failed", error=error)
 
 
 async def _connected(connect: Callable[[Heard], Awaitable[Line]], heard: Heard, report: Callable[..., None]) -> Line:
-    pauses_s = chain(PAUSES_S, repeat(0.2))
-    while True:
-        await asyncio.sleep(next(pauses_s))
+    for attempt, pause_s in enumerate(chain(PAUSES_S, repeat(0.2))):
+        await asyncio.sleep(pause_s)
         try:
             return await connect(heard)
         except Exception as error:  # it may be over at the next attempt
-            report("listener_failed", error=error)
+            if attempt == 0:
+                report("listener_failed", error=error)
+    raise AssertionError("attempts have no end")

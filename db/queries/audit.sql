@@ -1,5 +1,5 @@
--- What administrators did: the log, and what they do to regions and results. Each deed and its entry are
--- one statement.
+-- What administrators did: the log, and what they do to regions and results. Each deed, its entry, and the announcement
+-- of the tables that it changed are one statement; the count makes sure that the last is done.
 
 -- piece: columns
 id, recorded_at, actor, action, reason, affected, details
@@ -34,8 +34,10 @@ WITH added AS (
 ), logged AS (
   INSERT INTO podium.audit_log (actor, action, affected, details)
   SELECT $4, 'register_region', 1, jsonb_build_object('code', code, 'job_type', job_type, 'name', name) FROM added
+), announced AS (
+  SELECT pg_notify('podium_changes', 'regions audit_log') FROM added
 )
-SELECT id, code, job_type, name, created_at FROM added
+SELECT id, code, job_type, name, created_at FROM added WHERE (SELECT count(*) FROM announced) >= 0
 
 -- name: rename_region(code, job_type, name, actor)
 -- No row when there is no such region; no entry when it has that name already.
@@ -49,8 +51,10 @@ WITH before AS (
   SELECT $4, 'rename_region', 1,
     jsonb_build_object('code', code, 'job_type', job_type, 'name', name, 'previous_name', previous_name)
   FROM renamed WHERE name <> previous_name
+), announced AS (
+  SELECT pg_notify('podium_changes', 'regions audit_log') FROM renamed WHERE name <> previous_name
 )
-SELECT id, code, job_type, name, created_at FROM renamed
+SELECT id, code, job_type, name, created_at FROM renamed WHERE (SELECT count(*) FROM announced) >= 0
 
 -- name: lock_withdrawals()
 -- One withdrawal after the other, until the end of the transaction: two that mark the same results would each wait for
@@ -60,14 +64,21 @@ SELECT pg_advisory_xact_lock(hashtext('podium.withdrawals'))
 -- piece: next_entry
 entry AS MATERIALIZED (SELECT nextval('podium.audit_log_id_seq') AS id)
 
+-- piece: logged_and_announced
+announced AS (
+  SELECT pg_notify('podium_changes', 'results audit_log') FROM logged
+)
+SELECT {columns} FROM logged WHERE (SELECT count(*) FROM announced) >= 0
+
 -- name: withdraw_matching(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, actor, reason, details)
 WITH {next_entry},
 marked AS (
   UPDATE podium.results AS r SET withdrawal_id = entry.id FROM entry WHERE {matching} RETURNING 1
-)
-INSERT INTO podium.audit_log (id, actor, action, reason, affected, details) OVERRIDING SYSTEM VALUE
-SELECT (SELECT id FROM entry), $14, 'withdraw_stats', $15, count(*), $16 FROM marked HAVING count(*) > 0
-RETURNING {columns}
+), logged AS (
+  INSERT INTO podium.audit_log (id, actor, action, reason, affected, details) OVERRIDING SYSTEM VALUE
+  SELECT (SELECT id FROM entry), $14, 'withdraw_stats', $15, count(*), $16 FROM marked HAVING count(*) > 0
+  RETURNING {columns}
+), {logged_and_announced}
 
 -- name: withdraw_by_key(orchestrators, recorded_ats, ids, actor, reason, details)
 -- The times apart from the keys, because they alone tell which partitions to look at.
@@ -80,19 +91,17 @@ marked AS (
       FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) AS k (address, recorded_at, id)
       JOIN podium.orchestrators AS o ON o.address = k.address)
   RETURNING 1
-)
-INSERT INTO podium.audit_log (id, actor, action, reason, affected, details) OVERRIDING SYSTEM VALUE
-SELECT (SELECT id FROM entry), $4, 'withdraw_stats', $5, count(*), $6 FROM marked HAVING count(*) > 0
-RETURNING {columns}
+), logged AS (
+  INSERT INTO podium.audit_log (id, actor, action, reason, affected, details) OVERRIDING SYSTEM VALUE
+  SELECT (SELECT id FROM entry), $4, 'withdraw_stats', $5, count(*), $6 FROM marked HAVING count(*) > 0
+  RETURNING {columns}
+), {logged_and_announced}
 
 -- name: restore_results(withdrawal_id, actor, reason, details)
 WITH restored AS (
   UPDATE podium.results AS r SET withdrawal_id = NULL WHERE r.withdrawal_id = $1 RETURNING 1
-)
-INSERT INTO podium.audit_log (actor, action, reason, affected, details)
-SELECT $2, 'restore_stats', $3, count(*), $4 FROM restored HAVING count(*) > 0
-RETURNING {columns}
-
--- name: announce_change()
--- Tells listeners that what is recorded has changed without a new result, as by a withdrawal.
-SELECT pg_notify('podium_changes', '')
+), logged AS (
+  INSERT INTO podium.audit_log (actor, action, reason, affected, details)
+  SELECT $2, 'restore_stats', $3, count(*), $4 FROM restored HAVING count(*) > 0
+  RETURNING {columns}
+), {logged_and_announced}

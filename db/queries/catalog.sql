@@ -1,12 +1,17 @@
--- What results are about: regions, orchestrators, pipelines and models.
+-- What results are about: regions, orchestrators, pipelines and models. What is added is announced with its commit, by
+-- the table's name.
 
 -- name: regions()
 SELECT id, code, job_type, name, created_at FROM podium.regions ORDER BY code COLLATE "C", job_type
 
 -- name: register_regions(codes, job_type, names)
-INSERT INTO podium.regions (code, job_type, name)
-SELECT code, $2::podium.job_type, name FROM unnest($1::text[], $3::text[]) AS wanted (code, name)
-ON CONFLICT (code, job_type) DO NOTHING
+WITH added AS (
+  INSERT INTO podium.regions (code, job_type, name)
+  SELECT code, $2::podium.job_type, name FROM unnest($1::text[], $3::text[]) AS wanted (code, name)
+  ON CONFLICT (code, job_type) DO NOTHING
+  RETURNING 1
+)
+SELECT pg_notify('podium_changes', 'regions') FROM added LIMIT 1
 
 -- piece: matching_orchestrators
 ($14::text[] IS NULL OR o.address = ANY ($14))
@@ -42,13 +47,23 @@ SELECT count(*) FROM podium.orchestrators AS o WHERE {matching_orchestrators}
 SELECT id, address, created_at FROM podium.orchestrators WHERE address = ANY ($1::text[])
 
 -- name: add_orchestrators(addresses)
-INSERT INTO podium.orchestrators (address) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
+WITH added AS (
+  INSERT INTO podium.orchestrators (address) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT pg_notify('podium_changes', 'orchestrators') FROM added LIMIT 1
 
 -- name: add_pipelines(names)
-INSERT INTO podium.pipelines (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING
+WITH added AS (
+  INSERT INTO podium.pipelines (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT pg_notify('podium_changes', 'pipelines') FROM added LIMIT 1
 
 -- name: add_models(pipelines, names)
-INSERT INTO podium.models (pipeline_id, name)
-SELECT p.id, wanted.name
-FROM unnest($1::text[], $2::text[]) AS wanted (pipeline, name) JOIN podium.pipelines AS p ON p.name = wanted.pipeline
-ON CONFLICT DO NOTHING
+WITH added AS (
+  INSERT INTO podium.models (pipeline_id, name)
+  SELECT p.id, wanted.name
+  FROM unnest($1::text[], $2::text[]) AS wanted (pipeline, name) JOIN podium.pipelines AS p ON p.name = wanted.pipeline
+  ON CONFLICT DO NOTHING
+  RETURNING 1
+)
+SELECT pg_notify('podium_changes', 'models') FROM added LIMIT 1

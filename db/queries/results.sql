@@ -63,7 +63,8 @@ ORDER BY k.position
 -- left alone. A result without pipeline and model is a transcoding result. Names are looked up here and not before, so
 -- that none can mean another row; one that is not there violates a constraint (NOT NULL, or the models' foreign key).
 -- What podium recorded itself is announced: its time in microseconds, and its ids as an int8multirange. A payload has
--- less than 8,000 bytes, which 150 ids never fill. The count makes sure that it is done, before the first row comes out.
+-- less than 8,000 bytes, which 150 ids never fill. Of what was imported, only that there is something new. The count
+-- makes sure that it is done, before the first row comes out.
 WITH stored AS (
 INSERT INTO podium.results (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time,
   download_time, transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
@@ -91,6 +92,8 @@ RETURNING recorded_at, id, orchestrator_id
   FROM (SELECT recorded_at, id, (row_number() OVER (PARTITION BY recorded_at ORDER BY id) - 1) / 150 AS part
     FROM stored WHERE id > 0) AS new
   GROUP BY recorded_at, part
+  UNION ALL
+  SELECT pg_notify('podium_changes', 'results') WHERE EXISTS (SELECT FROM stored WHERE id <= 0)
 )
 SELECT recorded_at, id, (SELECT address FROM podium.orchestrators AS o WHERE o.id = orchestrator_id) AS orchestrator
 FROM stored

@@ -1,18 +1,66 @@
-"""Named statements: what a file may hold, and that every one fits the schema."""
+"""Named statements: what a file may hold, that every one fits the schema, and what is known of each."""
+
+import re
 
 import asyncpg
 import pytest
 
-from db.statements import STATEMENTS, StatementError, parse
+from db.statements import STATEMENTS, TABLES, Statement, StatementError, parse
 
 OURS = [statement for name, statement in STATEMENTS.items() if not name.startswith("legacy_")]
 ON_PODIUM = [variant for statement in OURS for variant in statement.variants()]
+WRITING = [statement for statement in OURS if statement.written]
+# The tables and views of podium, each with a lock of the transaction if it has one: Postgres takes them when it reads a
+# statement, whether that is executed or not.
+LOCKS = """
+SELECT c.relname, l.mode FROM pg_class AS c LEFT JOIN pg_locks AS l ON l.relation = c.oid AND l.pid = pg_backend_pid()
+WHERE c.relnamespace = 'podium'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
+"""
+UNANNOUNCED = {"idempotency_keys", "imports"}  # no answer is made of them
+FUNCTIONS = {"create_results_partitions"}  # their tables are not seen from outside: this one changes no result
 
 
-@pytest.mark.parametrize("statement", ON_PODIUM, ids=lambda statement: statement.name)
-async def test_a_statement_fits_the_schema(connection: asyncpg.Connection, statement) -> None:
+def by_name(statement: Statement) -> str:
+    """The name, for the test's id."""
+    return statement.name
+
+
+@pytest.mark.parametrize("statement", ON_PODIUM, ids=by_name)
+async def test_a_statement_fits_the_schema(connection: asyncpg.Connection, statement: Statement) -> None:
     prepared = await connection.prepare(statement.sql)
     assert len(prepared.get_parameters()) == len(statement.parameters)
+
+
+async def test_the_tables_are_those_of_the_schema(connection: asyncpg.Connection) -> None:
+    found = {row["relname"] for row in await connection.fetch(LOCKS)} - {"schema_migrations"}
+    assert found == TABLES, "name the tables that are new, and those of a view in each statement that reads it"
+
+
+async def test_the_tables_of_a_statement_are_those_that_postgres_finds_in_it(connection: asyncpg.Connection) -> None:
+    for statement in OURS:
+        locked: set[tuple[str, str]] = set()
+        for variant in statement.variants():
+            async with connection.transaction():
+                await connection.prepare(variant.sql)
+                locked.update((name, mode) for name, mode in await connection.fetch(LOCKS) if mode)
+        assert {table for table, _ in locked} == statement.tables, statement.name
+        assert {table for table, mode in locked if mode == "RowExclusiveLock"} == statement.written, statement.name
+
+
+def test_no_statement_hides_tables_in_a_function() -> None:
+    called = {name for statement in ON_PODIUM for name in re.findall(r"podium\.(\w+)\(", statement.sql)}
+    assert called == FUNCTIONS, "a statement must name what its function reads and writes: a CTE that reads no row does"
+
+
+@pytest.mark.parametrize("statement", WRITING, ids=by_name)
+def test_what_is_written_is_announced(statement: Statement) -> None:
+    announced = set(" ".join(re.findall(r"pg_notify\('podium_changes', '([a-z_ ]+)'\)", statement.sql)).split())
+    assert announced == statement.written - UNANNOUNCED
+
+
+@pytest.mark.parametrize("statement", [s for s in OURS if s.tables and not s.written], ids=by_name)
+def test_what_is_read_depends_on_tables_and_parameters_alone(statement: Statement) -> None:
+    assert not re.search(r"(?i)\b(now\(|\w*_timestamp\(|timeofday|random|current_|localtime|nextval)", statement.sql)
 
 
 def test_pieces_are_filled_in() -> None:

@@ -33,9 +33,7 @@ async def test_made_up_documents_have_the_answers_of_graphql_core(filled: Runnin
     now = datetime.now(UTC)
 
     def context() -> Context:
-        context = Context(backend, identity)
-        context.now = now
-        return context
+        return Context(backend, identity, now=now)
 
     for seed in range(DOCUMENTS * document_factor):
         made = DocumentMaker(GRAPHQL_SCHEMA, LITERALS, Random(seed)).make(max_depth=3)

@@ -1,0 +1,5 @@
+-- Which server and database this is.
+
+-- name: identity()
+-- The time of its start tells a server from every other one, a replica of it too.
+SELECT pg_postmaster_start_time() AS started_at, current_database() AS database, pg_is_in_recovery() AS is_replica

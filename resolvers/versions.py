@@ -1,0 +1,65 @@
+"""What has changed, and when: a counter that every change of a table moves on, so that old answers are known."""
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from time import monotonic
+
+from db.pool import Database
+from db.statements import STATEMENTS, TABLES
+from resolvers.announcements import changed_tables
+
+SERVER_IDENTITY = STATEMENTS["server.identity"]
+
+# The line is tried every second, and may take a second to answer.
+TRUST_S = 2.5
+
+
+class Versions:
+    """When each table was last changed, counted in changes. An audience of workers/listener.py.
+
+    What this gateway writes is told by its pool, what others write by the line. Without the line, or when it has not
+    answered for `TRUST_S`, `are_heard` is false: others may have changed anything.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self.moment = 0
+        self.reads_are_fresh = True  # false where questions are asked of a replica, which is told of a change later
+        self._changed_at = dict.fromkeys(TABLES, 0)
+        self._clock = clock
+        self._trusted_until = 0.0
+
+    @property
+    def are_heard(self) -> bool:
+        """Whether every change is known, but for those of the last moments."""
+        return self._clock() < self._trusted_until and self.reads_are_fresh
+
+    def bump(self, tables: Collection[str]) -> None:
+        """These tables may have changed."""
+        self.moment += 1
+        for table in tables:
+            self._changed_at[table] = self.moment
+
+    def are_unchanged(self, tables: Collection[str], since: int) -> bool:
+        """Whether none of these tables has changed since that moment."""
+        return since == self.moment or all(self._changed_at[table] <= since for table in tables)
+
+    def heard(self, channel: str, payload: str) -> None:
+        """Something was announced."""
+        self.bump(changed_tables(channel, payload))
+
+    def line_answers(self, at: datetime) -> None:
+        """The line works; everything announced before this time of the database's has been heard."""
+        now = self._clock()
+        if now >= self._trusted_until:
+            self.bump(TABLES)
+        self._trusted_until = now + TRUST_S
+
+    def line_is_lost(self) -> None:
+        """Nothing is heard from now on, until the line answers again."""
+        self._trusted_until = 0.0
+
+
+async def reads_are_fresh(db: Database) -> bool:
+    """Whether questions are asked of the very server that results are stored on, and of no replica."""
+    writing, reading = await db.write.fetchrow(SERVER_IDENTITY), await db.read.fetchrow(SERVER_IDENTITY)
+    return writing == reading
