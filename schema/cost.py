@@ -28,6 +28,7 @@ from resolvers.page import DEFAULT_PAGE, MAX_PAGE
 from schema.limits import Limits, excess
 
 LIST_SIZE = 10  # assumed of a list that is no page, and whose metadata has no `size`
+INTROSPECTION = {"__schema": 1000, "__type": 100}  # whatever is asked of them, which their depth bounds
 
 
 def check_cost(
@@ -48,7 +49,7 @@ def operation_cost(
     operation: OperationDefinitionNode,
     variables: Mapping[str, Any] | None,
 ) -> int:
-    """The objects of an answer to an operation that fits the schema; introspection, bounded by its depth, is free.
+    """The objects of an answer to an operation that fits the schema.
 
     Each fragment is counted once, so this is linear in the size of the document.
     """
@@ -102,7 +103,7 @@ class _Counter:
             field := parent.fields.get(node.name.value)
         ):
             return self._of_field(node, field)
-        return _Objects()
+        return _Objects(fixed=INTROSPECTION.get(node.name.value, 0))
 
     def _of_field(self, node: FieldNode, field: GraphQLField) -> _Objects:
         named = get_named_type(field.type)
