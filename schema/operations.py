@@ -183,7 +183,11 @@ class Operations:
             return _NO_VARIABLES
         given = operation.request.variables or {}
         return get_variable_values(
-            self.schema, definitions, given, max_errors=50, hide_suggestions=self.hides_suggestions
+            self.schema,
+            definitions,
+            given,
+            max_errors=self.limits.max_errors,
+            hide_suggestions=self.hides_suggestions,
         )
 
 

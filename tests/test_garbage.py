@@ -26,12 +26,14 @@ from hypothesis import strategies as st
 from resolvers.errors import InvalidArgument, InvalidRegion
 from resolvers.recording import CheckedResult, PostKey, Recorder
 from resolvers.results import Result, decode_result, result_from
-from resolvers.signing import signature
 from schema.root import GRAPHQL_SCHEMA
+from tests.garbage import FIELDS, NUMBERS, TEXTS, USUAL, VALID, any_text, any_value, encoded, post, request
 from tests.harness import SECRET, Running
+from tests.near_graphql import RequestMaker
 
 ROOT = Path(__file__).parents[1]
 REQUESTS = 2000
+NEAR_REQUESTS = int(os.environ.get("PODIUM_REQUESTS", "500"))
 PATIENCE_S = 2.0
 MIB = 1 << 20
 # What no error may hold: names of our code, our driver, our tables and our machine.
@@ -44,13 +46,6 @@ PATHS = (
     *("/api/post_stats", "/api/", "/api/none", "/none", *["/export/stats"] * 3),
 )
 METHODS = (*("GET", "POST") * 5, "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "?")
-TEXTS = (
-    *("", " ", "null", "0", "-1", "1e999", "-1e-999", "1" + "0" * 400, "nan", "0x1", "١٢٣", "FRA", "a" * 5000, "[]"),
-    *("%", "%zz", "%ff", "%00", "%ED%A0%80", "\0", "\r\n", "\x1b[2J", "\ufeff", "\U0010ffff", "9" * 5000, "{}", '"'),
-    *("İ" * 56, "ẞ" * 40, "𐵐" * 9, "../" * 20 + "etc/passwd", "'; DROP TABLE results --", "W/", "bytes=0-,-1,5-2"),
-    *("bytes=" + "0-0," * 2000, "gzip, br;q=9, zstd", "*", "text/html, */*;q=x", "Thu, 99 Foo 0000", "chunked"),
-)
-NUMBERS = (0, -1, 1, 1000, 2**31, 2**53, 2**63, 2**64 - 1, 2**64, 10**400, 0.5, -1e308, 1e101, float("inf"))
 SCALARS: dict[str, tuple[Any, ...]] = {
     "Int": (0, 1, 3, 1000, -1, 2**31),
     "Float": (0, 1, 0.5, -1, 1e101, 1e308, 2**64),
@@ -69,9 +64,6 @@ HEADERS = (
     *("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "Origin", "Range", "Referer", "TE", "Upgrade"),
     *("Access-Control-Request-Headers", "Access-Control-Request-Method", "X-Forwarded-For", "X-Request-Id"),
 )
-USUAL = {"region": "FRA", "orchestrator": "0x1"}
-VALID = {**USUAL, "success_rate": 1, "round_trip_time": 0.5}
-FIELDS = (*Result.__struct_fields__, "extra")
 WORDS = (*"{}()[]:!$@=|&", "...", "query", "mutation", "fragment", "on", "Query", "a", "$a", "1e999", '"', "true")
 KINDS = {"query": GRAPHQL_SCHEMA.query_type, "mutation": GRAPHQL_SCHEMA.mutation_type}
 ROOTS = [(kind, name, field) for kind, root in KINDS.items() if root for name, field in root.fields.items()]
@@ -124,7 +116,13 @@ async def process(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
     data_dir = tmp_path_factory.mktemp("garbage")
     process = await asyncio.create_subprocess_exec(
         *(Path(sysconfig.get_path("scripts")) / "podium", "serve", "--port", "0"),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SECRET": SECRET, "PODIUM_DATA_DIR": str(data_dir)},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "PODIUM_DATA_DIR": str(data_dir),
+            "SECRET": SECRET,
+            "MAX_BATCH": "3",
+        },
         cwd="/",
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -149,23 +147,6 @@ async def server(process: Server) -> AsyncIterator[Server]:
     assert b'"regions":[{' in (await process.send(request("GET", "/api/regions"))).content
     assert (await process.send(post("/api/post_stats", orjson.dumps(VALID)))).content.endswith(b"ok")
     assert await process.internal_errors() == before
-
-
-def request(method: str, target: str, body: bytes = b"", *headers: str, chunked: bool = False) -> bytes:
-    """A complete request, so that an answer is due, and the last one of its connection."""
-    lines = [f"{method} {target} HTTP/1.1", "Host: podium", "Connection: close", *headers]
-    if chunked:
-        body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:]) if part) + b"0\r\n\r\n"
-        lines.append("Transfer-Encoding: chunked")
-    elif body or method == "POST":
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogatepass") + body
-
-
-def post(path: str, body: bytes, *headers: str, chunked: bool = False) -> bytes:
-    """A signed POST of what is, or is not, JSON."""
-    signed = f"Authorization: {signature(body, SECRET)}"
-    return request("POST", path, body, "Content-Type: application/json", signed, *headers, chunked=chunked)
 
 
 def any_request(random: Random) -> bytes:
@@ -257,32 +238,12 @@ def typed(random: Random, type_: Any) -> Any:
     return random.choice(SCALARS.get(type_.name, TEXTS))
 
 
-def any_text(random: Random) -> str:
-    return random.choice(TEXTS)[: random.choice((3, 60, 6000))]
-
-
-def any_value(random: Random, depth: int = 0) -> Any:
-    kind = random.randrange(6 if depth < 4 else 4)
-    if kind == 0:
-        return random.choice((None, True, False, "\ud800", *NUMBERS))
-    if kind < 4:
-        return any_text(random)
-    if kind == 4:
-        return [any_value(random, depth + 1) for _ in range(random.randrange(4))]
-    return {random.choice((*FIELDS, *TEXTS[:30])): any_value(random, depth + 1) for _ in range(random.randrange(4))}
-
-
-def encoded(random: Random, value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=random.random() < 0.5).encode("utf-8", "surrogatepass")
-
-
-async def test_two_thousand_garbage_requests_hurt_nobody(server: Server) -> None:
-    random = Random(20261122)
-    makers = (any_request, any_request, any_result, any_document, any_question)
-    requests = [random.choice(makers)(random) for _ in range(REQUESTS)]
+async def sent(server: Server, requests: list[bytes]) -> list[tuple[bytes, Answer | str]]:
+    """Send them, four at a time; those that are not answered as they should be."""
     wrong: list[tuple[bytes, Answer | str]] = []
+    waiting = list(reversed(requests))
 
-    async def send_all(waiting: list[bytes]) -> None:
+    async def send() -> None:
         while waiting:
             garbage = waiting.pop()
             try:
@@ -291,12 +252,24 @@ async def test_two_thousand_garbage_requests_hurt_nobody(server: Server) -> None
             except TimeoutError:
                 wrong.append((garbage, "no answer in time"))
 
+    await asyncio.gather(*(send() for _ in range(4)))
+    return wrong
+
+
+async def test_two_thousand_garbage_requests_hurt_nobody(server: Server) -> None:
+    random = Random(20261122)
+    makers = (any_request, any_request, any_result, any_document, any_question)
+    requests = [random.choice(makers)(random) for _ in range(REQUESTS)]
     first, second = requests[: REQUESTS // 2], requests[REQUESTS // 2 :]
-    await asyncio.gather(*(send_all(first) for _ in range(4)))
+    assert await sent(server, first) == []
     before = server.memory_bytes
-    await asyncio.gather(*(send_all(second) for _ in range(4)))
-    assert wrong == []
+    assert await sent(server, second) == []
     assert server.memory_bytes - before < 50 * MIB
+
+
+async def test_requests_that_are_nearly_graphql_hurt_nobody(server: Server) -> None:
+    requests = RequestMaker(Random(20261124)).make(NEAR_REQUESTS)
+    assert await sent(server, requests) == []
 
 
 # Twenty fragments, each spreading the next twice

@@ -7,7 +7,15 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
-from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, build_schema, parse, validate
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    build_schema,
+    get_introspection_query,
+    parse,
+    validate,
+)
 
 from schema.cost import check_cost, operation_cost
 from schema.limits import Limits, check_limits
@@ -187,6 +195,16 @@ def test_there_are_documented_costs() -> None:
 )  # fmt: skip
 def test_a_page_multiplies_what_is_below_it(query: str, variables: dict[str, Any], expected: int) -> None:
     assert cost(query, variables) == expected
+
+
+def test_tools_can_ask_for_the_schema_but_not_for_many_of_it() -> None:
+    tools = get_introspection_query(input_value_deprecation=True)
+    assert excesses(tools) == []
+    assert cost(tools, schema=GRAPHQL_SCHEMA) < 5000 < cost(f"{{ {schemas(6)} }}", schema=GRAPHQL_SCHEMA)
+
+
+def schemas(number: int) -> str:
+    return " ".join(f"a{i}: __schema {{ types {{ name }} }}" for i in range(number))
 
 
 def test_a_default_that_no_page_has_is_not_looked_at() -> None:
