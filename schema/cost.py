@@ -1,5 +1,6 @@
 """How much an operation may make the server do: the objects that its answer can have, at most or by assumption."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -8,7 +9,6 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
-    GraphQLError,
     GraphQLField,
     GraphQLInterfaceType,
     GraphQLList,
@@ -25,36 +25,39 @@ from graphql import (
 )
 
 from resolvers.page import DEFAULT_PAGE, MAX_PAGE
-from schema.limits import Limits, excess
 
 LIST_SIZE = 10  # assumed of a list that is no page, and whose metadata has no `size`
+MAX_COMBINATIONS = 100  # of sizes, that the cost of an operation is kept for
 INTROSPECTION = {"__schema": 1000, "__type": 100}  # whatever is asked of them, which their depth bounds
 
 
-def check_cost(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    operation: OperationDefinitionNode,
-    variables: Mapping[str, Any] | None,
-    limits: Limits,
-) -> list[GraphQLError]:
-    """What is too dear in an operation that fits the schema."""
-    cost = operation_cost(schema, document, operation, variables)
-    return excess("maxCost", "cost", cost, limits.max_cost, operation, ": ask for smaller pages")
+class OperationCost:
+    """What an operation that fits the schema costs, whatever the values of its variables are.
 
-
-def operation_cost(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    operation: OperationDefinitionNode,
-    variables: Mapping[str, Any] | None,
-) -> int:
-    """The objects of an answer to an operation that fits the schema.
-
-    Each fragment is counted once, so this is linear in the size of the document.
+    It is counted once for each combination of sizes that variables give its pages, and in that each fragment once: so
+    it is linear in the size of the document.
     """
-    counter = _Counter(schema, document, operation, variables or {})
-    return counter.below(operation.selection_set, schema.get_root_type(operation.operation)).of_page(None)
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+        self._root = schema.get_root_type(operation.operation)
+        self._selections = operation.selection_set
+        self._defaults = {n.variable.name.value: n.default_value for n in operation.variable_definitions or ()}
+        self._counter = _Counter(schema, document)
+        self._names = self._counter.page_variables(self._selections, self._root)
+        self._counted: dict[tuple[int | None, ...], int] = {}
+
+    def objects(self, variables: Mapping[str, Any] | None) -> int:
+        """The objects that the answer can have."""
+        sizes = tuple(self._size(name, variables or {}) for name in self._names)
+        if sizes not in self._counted:
+            if len(self._counted) >= MAX_COMBINATIONS:
+                self._counted.clear()
+            of_names = dict(zip(self._names, sizes, strict=True))
+            self._counted[sizes] = self._counter.objects(self._selections, self._root, of_names)
+        return self._counted[sizes]
+
+    def _size(self, name: str, variables: Mapping[str, Any]) -> int | None:
+        return _size(variables[name] if name in variables else self._defaults.get(name))
 
 
 class _Objects(NamedTuple):
@@ -76,18 +79,22 @@ def _sum(counts: Iterable[_Objects]) -> _Objects:
 
 
 class _Counter:
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        document: DocumentNode,
-        operation: OperationDefinitionNode,
-        variables: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
         self._fragments = {n.name.value: n for n in document.definitions if isinstance(n, FragmentDefinitionNode)}
-        self._defaults = {n.variable.name.value: n.default_value for n in operation.variable_definitions or ()}
-        self._variables = variables
         self._counted: dict[str, _Objects] = {}
+        self._sizes: dict[str, int | None] = {}
+
+    def objects(self, selections: SelectionSetNode, root: Any, sizes: dict[str, int | None]) -> int:
+        """The objects of an operation, with these values of the variables that are sizes of pages."""
+        self._counted, self._sizes = {}, sizes
+        return self.below(selections, root).of_page(None)
+
+    def page_variables(self, selections: SelectionSetNode, root: Any) -> tuple[str, ...]:
+        """The names of those variables."""
+        asked: dict[str, int | None] = defaultdict(lambda: None)
+        self.objects(selections, root, asked)
+        return tuple(asked)
 
     def below(self, selections: SelectionSetNode | None, parent: Any) -> _Objects:
         """The objects below one of the type `parent`."""
@@ -129,14 +136,16 @@ class _Counter:
         return max(0, min(max((size for size in sizes if size is not None), default=DEFAULT_PAGE), MAX_PAGE))
 
     def _size(self, value: Any) -> int | None:
-        if isinstance(value, VariableNode):
-            name = value.name.value
-            value = self._variables[name] if name in self._variables else self._defaults[name]
-        if isinstance(value, IntValueNode):
-            return int(value.value)
-        if isinstance(value, float) and value.is_integer():  # which is an Int in the JSON of variables
-            return int(value)
-        return value if isinstance(value, int) else None
+        return self._sizes[value.name.value] if isinstance(value, VariableNode) else _size(value)
+
+
+def _size(value: Any) -> int | None:
+    """The size of a page as a literal or the JSON of a variable has it."""
+    if isinstance(value, IntValueNode):
+        return int(value.value)
+    if isinstance(value, float) and value.is_integer():  # which is an Int in JSON
+        return int(value)
+    return value if isinstance(value, int) else None
 
 
 def _assumed(field: GraphQLField) -> int:

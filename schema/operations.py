@@ -22,7 +22,7 @@ from graphql.execution.values import VariableValues
 
 from resolvers.sources import States, Stream
 from schema.context import Context
-from schema.cost import check_cost, operation_cost
+from schema.cost import OperationCost
 from schema.execution import Plan
 from schema.limits import Limits, check_variables, excess
 from schema.request import Request
@@ -47,6 +47,12 @@ class Operation(NamedTuple):
     document: DocumentNode
     definition: OperationDefinitionNode
     plan: Plan
+    costs: OperationCost
+
+    @property
+    def cost(self) -> int:
+        """The objects that the answer can have."""
+        return self.costs.objects(self.request.variables)
 
     @property
     def kind(self) -> OperationType:
@@ -70,7 +76,7 @@ class Document:
         self.size = _BYTES_PER_CHARACTER * len(text)
         self._schema = schema
         self._node = node
-        self._operations: dict[str | None, tuple[OperationDefinitionNode, Plan]] = {}
+        self._operations: dict[str | None, tuple[OperationDefinitionNode, Plan, OperationCost]] = {}
 
     def operation(self, request: Request) -> Operation:
         """The operation that is meant; Refused when there is none."""
@@ -80,7 +86,8 @@ class Document:
             definition = get_operation_ast(self._node, request.name)
             if definition is None:
                 raise Refused([GraphQLError("Name one of the operations as operationName.")])
-            self._operations[request.name] = (definition, Plan(self._schema, self._node, definition))
+            asked = (self._schema, self._node, definition)
+            self._operations[request.name] = (definition, Plan(*asked), OperationCost(*asked))
         return Operation(request, self._node, *self._operations[request.name])
 
 
@@ -114,17 +121,17 @@ class Operations:
 
     def check_cost(self, operation: Operation) -> None:
         """Raise Refused for an operation that is too dear."""
-        variables, limits = operation.request.variables, self.limits
-        if errors := check_variables(variables, limits.max_variable_values):
+        limits, hint = self.limits, ": ask for smaller pages"
+        if errors := check_variables(operation.request.variables, limits.max_variable_values):
             raise Refused(errors)
-        if errors := check_cost(self.schema, operation.document, operation.definition, variables, limits):
+        if errors := excess("maxCost", "cost", operation.cost, limits.max_cost, operation.definition, hint):
             raise Refused(errors)
 
     def check_costs(self, operations: Sequence[Operation]) -> None:
         """Raise Refused for operations that are too dear together."""
-        costs = (operation_cost(self.schema, of.document, of.definition, of.request.variables) for of in operations)
+        cost = sum(operation.cost for operation in operations)
         hint = ": send fewer operations at once, or ask for smaller pages"
-        if errors := excess("maxCost", "cost of the batch", sum(costs), self.limits.max_cost, None, hint):
+        if errors := excess("maxCost", "cost of the batch", cost, self.limits.max_cost, None, hint):
             raise Refused(errors)
 
     async def execute(self, operation: Operation, context: Context) -> ExecutionResult:

@@ -17,7 +17,7 @@ from graphql import (
     validate,
 )
 
-from schema.cost import check_cost, operation_cost
+from schema.cost import MAX_COMBINATIONS, OperationCost
 from schema.limits import Limits, check_limits
 from schema.root import GRAPHQL_SCHEMA
 from tests.harness import Running, StartGateway, calls_of
@@ -61,7 +61,7 @@ def operation_of(document: DocumentNode) -> OperationDefinitionNode:
 def cost(query: str, variables: dict[str, Any] | None = None, schema: Any = LISTS) -> int:
     document = parse(query)
     assert validate(schema, document) == []
-    return operation_cost(schema, document, operation_of(document), variables)
+    return OperationCost(schema, document, operation_of(document)).objects(variables)
 
 
 def test_a_usual_document_passes() -> None:
@@ -148,7 +148,7 @@ def test_every_bomb_is_measured_and_counted_in_proportion_to_its_text(name: str)
         document = bomb(name, levels)
         operation = operation_of(document)
         return calls_of(
-            lambda: (check_limits(document, UNLIMITED), check_cost(LISTS, document, operation, {}, UNLIMITED))
+            lambda: (check_limits(document, UNLIMITED), OperationCost(LISTS, document, operation).objects({}))
         )
 
     assert work(40) < 2.2 * work(20) < 20_000
@@ -157,7 +157,7 @@ def test_every_bomb_is_measured_and_counted_in_proportion_to_its_text(name: str)
 def test_many_pages_of_one_fragment_are_counted_in_proportion_to_the_text() -> None:
     def work(levels: int) -> int:
         document = pages(levels)
-        return calls_of(lambda: operation_cost(LISTS, document, operation_of(document), {}))
+        return calls_of(lambda: OperationCost(LISTS, document, operation_of(document)).objects({}))
 
     assert work(60) < 2.2 * work(30) < 20_000
 
@@ -213,12 +213,12 @@ def test_a_default_that_no_page_has_is_not_looked_at() -> None:
     assert cost(query, {}, GRAPHQL_SCHEMA) == 1
 
 
-def test_the_cost_can_be_limited_and_is_told() -> None:
-    document = parse("{ a(first: 20) { nodes { id } } }")
-    check = (LISTS, document, operation_of(document), {})
-    assert check_cost(*check, replace(UNLIMITED, max_cost=21)) == check_cost(*check, UNLIMITED) == []
-    (error,) = check_cost(*check, replace(UNLIMITED, max_cost=20))
-    assert figure(error) == Figure("maxCost", 20, 21)
+def test_the_cost_is_that_of_the_variables_at_hand() -> None:
+    document = parse("query ($n: Int, $m: Int = 2) { a(first: $n) { nodes { b(first: $m, last: $n) { total } id } } }")
+    costs = OperationCost(LISTS, document, operation_of(document))
+    for n in range(2 * MAX_COMBINATIONS):
+        assert costs.objects({"n": n, "m": 1, "x": []}) == costs.objects({"n": n, "m": [1]}) == 1 + 2 * n
+    assert calls_of(lambda: costs.objects({"n": n, "m": 1})) < 20
 
 
 @pytest.mark.parametrize(
