@@ -55,19 +55,22 @@ class Connection:
     async def fetch(self, statement: Statement, **parameters: Any) -> list[Row]:
         """All rows."""
         self.written |= statement.written
-        rows: list[Row] = await self._connection.fetch(statement.sql, *statement.arguments(parameters))
+        sql, values = statement.bound(parameters)
+        rows: list[Row] = await self._connection.fetch(sql, *values)
         return rows
 
     async def fetchrow(self, statement: Statement, **parameters: Any) -> Row | None:
         """The first row, None where there is none."""
         self.written |= statement.written
-        row: Row | None = await self._connection.fetchrow(statement.sql, *statement.arguments(parameters))
+        sql, values = statement.bound(parameters)
+        row: Row | None = await self._connection.fetchrow(sql, *values)
         return row
 
     async def fetchval(self, statement: Statement, **parameters: Any) -> Any:
         """The first column of the first row."""
         self.written |= statement.written
-        return await self._connection.fetchval(statement.sql, *statement.arguments(parameters))
+        sql, values = statement.bound(parameters)
+        return await self._connection.fetchval(sql, *values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 A file holds `-- name: best_scores(region, since)` followed by SQL with `$1..$2`, and `-- piece: window` followed by SQL
 that several statements, or later pieces, share: `{window}` stands for it. `{order:newest|oldest}` leaves a choice among
-the pieces `order.newest` and `order.oldest`, made by `pick`. The pieces of pieces.sql are for all files.
+the pieces `order.newest` and `order.oldest`, and `{?region , g.code}` is a part that can be left out: `pick` does both.
+The pieces of pieces.sql are for all files.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,15 @@ _PIECE = re.compile(r"\{([a-z0-9_]+)\}")
 _CHOICE = re.compile(r"\{([a-z0-9_]+):([a-z0-9_|]+)\}")
 _NAMED = re.compile(r"\bpodium\.([a-z_]+)")
 _WRITTEN = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) podium\.([a-z_]+)")
+_PART = re.compile(r"\{\?([a-z0-9_]+) ([^{}]*)\}")
+_CONDITION = re.compile(r"\(\$(\d+)::[a-z_. \[\]]+ IS NULL OR ")
+_PARAMETER = re.compile(r"\$(\d+)")
 
 # The tables of the schema podium. Other names in it are types and functions, of which none reads or writes a table.
 TABLES = frozenset(
     ("audit_log", "idempotency_keys", "imports", "models", "orchestrators", "pipelines", "regions", "results")
 )
+MAX_PICKED = 500  # variants of one statement that are kept
 
 
 class StatementError(Exception):
@@ -41,7 +47,8 @@ class Statement:
     pieces: dict[str, str]
     tables: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
-    picked: dict[tuple[tuple[str, str], ...], "Statement"] = field(default_factory=dict, compare=False)
+    parts: frozenset[str] = frozenset()
+    picked: dict[tuple[Any, ...], "Statement"] = field(default_factory=dict, compare=False)
 
     def arguments(self, given: dict[str, Any]) -> list[Any]:
         """The values of `given` in the order of the parameters; both must name the same."""
@@ -49,27 +56,46 @@ class Statement:
             raise StatementError(f"{self.name} takes {self.parameters}, not {tuple(given)}")
         return [given[name] for name in self.parameters]
 
-    def pick(self, **choices: str) -> "Statement":
-        """The statement with its open choices made: `pick(order="newest")`."""
-        key = tuple(choices.items())
+    def bound(self, given: dict[str, Any]) -> tuple[str, list[Any]]:
+        """The SQL for these parameters, and their values; conditions on those that are None are left out, so that the
+        planner has less to look at.
+        """
+        values = self.arguments(given)
+        absent = frozenset(number for number, value in enumerate(values, 1) if value is None)
+        sql, numbers = _without_conditions_on(absent, self.sql)
+        return sql, [values[number - 1] for number in numbers]
+
+    def pick(self, parts: Collection[str] | None = None, **choices: str) -> "Statement":
+        """The statement with its open choices made, `pick(order="newest")`, and only these of its optional parts, or
+        all if None.
+        """
+        wanted = self.parts if parts is None else self.parts.intersection(parts)
+        key = (wanted, *choices.items())
         if key not in self.picked:
-            self.picked[key] = self._pick(choices)
+            if len(self.picked) >= MAX_PICKED:
+                self.picked.clear()
+            self.picked[key] = self._pick(wanted, choices)
         return self.picked[key]
 
-    def _pick(self, choices: Mapping[str, str]) -> "Statement":
+    def variants(self) -> Iterator["Statement"]:
+        """Statements that `pick` can make: every choice, with all optional parts, with each alone, and with none."""
+        choices = {name: options.split("|") for name, options in _CHOICE.findall(self.sql)}
+        alone = [frozenset({name}) for name in sorted(self.parts)]
+        for values in product(*choices.values()):
+            for parts in {self.parts, frozenset(), *alone}:
+                yield self._pick(parts, dict(zip(choices, values, strict=True)))
+
+    def _pick(self, parts: frozenset[str], choices: Mapping[str, str]) -> "Statement":
         def chosen(match: re.Match[str]) -> str:
             wanted = choices.get(match[1])
             if wanted not in match[2].split("|"):
                 raise StatementError(f"{self.name}: {match[1]} is one of {match[2]}, not {wanted}")
             return self.pieces[f"{match[1]}.{wanted}"]
 
-        return replace(self, sql=_CHOICE.sub(chosen, self.sql))
+        def kept(match: re.Match[str]) -> str:
+            return match[2] if match[1] in parts else ""
 
-    def variants(self) -> Iterator["Statement"]:
-        """Every statement that `pick` can make."""
-        choices = {name: options.split("|") for name, options in _CHOICE.findall(self.sql)}
-        for values in product(*choices.values()):
-            yield self.pick(**dict(zip(choices, values, strict=True)))
+        return replace(self, sql=_CHOICE.sub(chosen, _PART.sub(kept, self.sql)), picked={})
 
 
 def parse(noun: str, text: str, shared: Mapping[str, str] | None = None) -> dict[str, Statement]:
@@ -101,7 +127,8 @@ def _sections(text: str, kind: str) -> Iterator[tuple[re.Match[str], str]]:
 
 
 def _statement(name: str, parameters: tuple[str, ...], body: str, pieces: dict[str, str]) -> Statement:
-    statement = Statement(name, parameters, _expand(name, body, pieces), pieces)
+    sql = _expand(name, body, pieces)
+    statement = Statement(name, parameters, sql, pieces, parts=frozenset(part for part, _ in _PART.findall(sql)))
     try:
         variants = list(statement.variants())
     except KeyError as missing:
@@ -121,9 +148,33 @@ def _expand(name: str, body: str, pieces: dict[str, str]) -> str:
 
 
 def _check_parameters(statement: Statement) -> None:
-    used = {int(number) for number in re.findall(r"\$(\d+)", statement.sql)}
+    used = {int(number) for number in _PARAMETER.findall(statement.sql)}
     if used != set(range(1, len(statement.parameters) + 1)):
         raise StatementError(f"{statement.name} uses ${sorted(used)} and names {statement.parameters}")
+
+
+@lru_cache(maxsize=1000)
+def _without_conditions_on(absent: frozenset[int], sql: str) -> tuple[str, list[int]]:
+    """The SQL without its conditions `($1::type IS NULL OR …)` on absent parameters, and the numbers of those that are
+    left.
+    """
+    position = 0
+    while match := _CONDITION.search(sql, position):
+        position = match.start() + 1
+        if int(match[1]) in absent:
+            sql = sql[: match.start()] + "TRUE" + sql[_end_of_group(sql, match.start()) :]
+    numbers = sorted({int(number) for number in _PARAMETER.findall(sql)})
+    places = {number: place for place, number in enumerate(numbers, 1)}
+    return _PARAMETER.sub(lambda match: f"${places[int(match[1])]}", sql), numbers
+
+
+def _end_of_group(sql: str, start: int) -> int:
+    depth = 0
+    for position in range(start, len(sql)):
+        depth += (sql[position] == "(") - (sql[position] == ")")
+        if not depth:
+            return position + 1
+    raise StatementError(f"a parenthesis is not closed: {sql[start:]}")
 
 
 def load(folder: Path) -> dict[str, Statement]:

@@ -84,7 +84,7 @@ async def all_results(db: Runner, wanted: StatFilter) -> list[Row]:
     """Every matching result, newest first."""
     position = _result_position(PageRequest(0, None, backwards=False), ResultOrder.NEWEST)
     statement = RESULTS.pick(page=ResultOrder.NEWEST)
-    return await db.fetch(statement, **await wanted.parameters(db), **position, limit=None, columns=None)
+    return await db.fetch(statement, **await wanted.parameters(db), **position, limit=None)
 
 
 async def results_page(
@@ -94,15 +94,12 @@ async def results_page(
     order: ResultOrder = ResultOrder.NEWEST,
     columns: Collection[str] | None = None,
 ) -> Page[Row]:
-    """A page of matching results in an order. Of `errors`, `payload`, `orchestrator`, `region`, `job_type`, `pipeline`
-    and `model`, those that are not among `columns` are None.
-    """
+    """A page of matching results in an order; of the optional parts of the statement those that are named, or all."""
     rows = await db.fetch(
-        RESULTS.pick(page=_direction(order, request)),
+        RESULTS.pick(columns, page=_direction(order, request)),
         **await wanted.parameters(db),
         **_result_position(request, order),
         limit=request.size + 1,
-        columns=None if columns is None else list(columns),
     )
     return page_of(rows, request)
 

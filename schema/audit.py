@@ -91,7 +91,7 @@ class AuditEntry(Node):
     @classmethod
     def is_type_of(cls, source: Any, _info: Any) -> bool:
         """An entry is a row with an action."""
-        return hasattr(source, "action")
+        return "action" in source
 
 
 @strawberry.type

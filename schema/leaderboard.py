@@ -18,19 +18,16 @@ from schema.scalars import JobType
 class Region(Node):
     code: str = strawberry.field(description="The code that results name, like `FRA`.")
     name: str = strawberry.field(description="The name for people, like `Frankfurt`.")
+    job_type: JobType = strawberry.field(description="The kind of job that is tested from here.")
 
     @strawberry.field(description="The global id.")
     def id(self) -> strawberry.ID:
-        return global_id("Region", self.code, source_row(self).job_type)
-
-    @strawberry.field(description="The kind of job that is tested from here.")
-    def job_type(self) -> JobType:
-        return JobType(source_row(self).job_type)
+        return global_id("Region", self.code, self.job_type)
 
     @classmethod
     def is_type_of(cls, source: Any, _info: Any) -> bool:
         """A region is a row with a code."""
-        return hasattr(source, "code")
+        return "code" in source
 
 
 @strawberry.type(description="A kind of AI job, and where and with which models it was tested.")
@@ -200,7 +197,7 @@ class Orchestrator(Node):
     @classmethod
     def is_type_of(cls, source: Any, _info: Any) -> bool:
         """An orchestrator is a row with an address."""
-        return hasattr(source, "address")
+        return "address" in source
 
 
 @strawberry.type(description="The best AI cell of an orchestrator: highest success rate, then lowest round trip time.")

@@ -1,5 +1,6 @@
 """Single results in the graph, and asked for."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
@@ -31,6 +32,16 @@ class StatError:
     count: int = strawberry.field(description="How often it happened.")
 
 
+def _orchestrators(rows: Sequence[Any], info: Info) -> list[Any]:
+    found = {address: context_of(info).find_orchestrator(address) for address in {row["orchestrator"] for row in rows}}
+    return [found[row["orchestrator"]] for row in rows]
+
+
+def _regions(rows: Sequence[Any], info: Info) -> list[Any]:
+    find = context_of(info).find_region
+    return [find(row["region"], row["job_type"]) for row in rows]
+
+
 @strawberry.type(description="The result of one test job.")
 class Stat(Node):
     success_rate: float = strawberry.field(description="As a fraction; testers may send more than 1.")
@@ -41,8 +52,9 @@ class Stat(Node):
     upload_time: float | None = strawberry.field(description="How long the upload took, in seconds.")
     download_time: float | None = strawberry.field(description="How long the download took, in seconds.")
     transcode_time: float | None = strawberry.field(description="How long the node transcoded, in seconds.")
-    pipeline: str | None = strawberry.field(description="The AI pipeline.", metadata={"columns": ("pipeline",)})
-    model: str | None = strawberry.field(description="The AI model.", metadata={"columns": ("model",)})
+    pipeline: str | None = strawberry.field(description="The AI pipeline.", metadata={"columns": ("model",)})
+    model: str | None = strawberry.field(description="The AI model.")
+    job_type: JobType = strawberry.field(description="The kind of job.", metadata={"columns": ("region",)})
     model_is_warm: bool | None = strawberry.field(description="Whether the model was loaded already.")
     recorded_at: datetime = strawberry.field(description="When podium stored it, by the database's clock.")
 
@@ -50,27 +62,26 @@ class Stat(Node):
     def id(self) -> strawberry.ID:
         return stat_id(source_row(self))
 
-    @strawberry.field(description="The node that was tested.", metadata={"columns": ("orchestrator",)})
+    @strawberry.field(
+        description="The node that was tested.", metadata={"columns": ("orchestrator",), "many": _orchestrators}
+    )
     def orchestrator(self, info: Info) -> Orchestrator:
-        found: Orchestrator = context_of(info).find_orchestrator(source_row(self).orchestrator)
+        found: Orchestrator = _orchestrators([self], info)[0]
         return found
 
-    @strawberry.field(description="Where the test ran.", metadata={"columns": ("region", "job_type")})
+    @strawberry.field(description="Where the test ran.", metadata={"columns": ("region",), "many": _regions})
     def region(self, info: Info) -> Region:
-        row = source_row(self)
-        found: Region = context_of(info).find_region(row.region, row.job_type)
+        found: Region = _regions([self], info)[0]
         return found
-
-    @strawberry.field(description="The kind of job.", metadata={"columns": ("job_type",)})
-    def job_type(self) -> JobType:
-        return JobType(source_row(self).job_type)
 
     @strawberry.field(description="What went wrong; empty when nothing did.", metadata={"columns": ("errors",)})
     def errors(self) -> list[StatError]:
         items = source_row(self).errors or []
         return [StatError(error_code=i["error_code"], message=i.get("message"), count=i["count"]) for i in items]
 
-    @strawberry.field(description="The tester's own time of the result; null when it sent none.")
+    @strawberry.field(
+        description="The tester's own time of the result; null when it sent none.", metadata={"columns": ("timestamp",)}
+    )
     def reported_at(self) -> datetime | None:
         return reported_at(source_row(self).timestamp)
 
@@ -84,7 +95,10 @@ class Stat(Node):
     def response_payload(self) -> str | None:
         return (source_row(self).payload or {}).get("response_payload")
 
-    @strawberry.field(description="Why it counts nowhere, who said so, and when; null for a result that counts.")
+    @strawberry.field(
+        description="Why it counts nowhere, who said so, and when; null for a result that counts.",
+        metadata={"columns": ("withdrawal_id",)},
+    )
     async def withdrawal(self, info: Info) -> AuditEntry | None:
         id_: int | None = source_row(self).withdrawal_id
         entry: AuditEntry | None = None if id_ is None else await context_of(info).audit_entries.load(id_)
@@ -93,7 +107,7 @@ class Stat(Node):
     @classmethod
     def is_type_of(cls, source: Any, _info: Any) -> bool:
         """A result is a row with a round trip time."""
-        return hasattr(source, "round_trip_time")
+        return "round_trip_time" in source
 
 
 @strawberry.type

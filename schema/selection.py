@@ -8,8 +8,8 @@ from strawberry import Info
 
 
 def wanted_columns(info: Info, *paths: str) -> set[str]:
-    """The columns, as the `columns` in the metadata of fields name them, of what is selected at these paths below the
-    field, like `edges.node`. What @skip and @include say is not looked at: some may be too many.
+    """The columns of what is selected at these paths below the field, like `edges.node`: those that a field's metadata
+    name as its `columns`, or the one of its name. What @skip and @include say is not looked at: some may be too many.
     """
     raw: GraphQLResolveInfo[Any] = info._raw_info
     wanted: set[str] = set()
@@ -26,7 +26,10 @@ def wanted_columns(info: Info, *paths: str) -> set[str]:
 
 def _columns(field: GraphQLField | None) -> Iterable[str]:
     definition = field.extensions.get("strawberry-definition") if field else None
-    columns: Iterable[str] = definition.metadata.get("columns", ()) if definition else ()
+    if definition is None:
+        return ()
+    own = () if definition.base_resolver else (definition.python_name,)
+    columns: Iterable[str] = definition.metadata.get("columns", own)
     return columns
 
 

@@ -24,24 +24,17 @@ ORDER BY r.success_rate DESC, r.recorded_at DESC, r.id DESC
 AND ($14::timestamptz IS NULL OR (r.success_rate, r.recorded_at, r.id) > ($16::double precision, $14, $15::bigint))
 ORDER BY r.success_rate, r.recorded_at, r.id
 
--- name: results(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, cursor_at, cursor_id, cursor_value, limit, columns)
--- Of the columns that are large, or in another table, only those that are wanted are read, all if null: the planner
--- knows what is wanted, and joins nothing else. The other ones are null.
-SELECT r.id, r.recorded_at, r.orchestrator_id, r.region_id, r.timestamp, r.success_rate, r.round_trip_time,
-  r.seg_duration, r.segments_sent, r.segments_received, r.upload_time, r.download_time, r.transcode_time,
-  r.model_is_warm, r.withdrawal_id,
-  CASE WHEN 'errors' = ANY ($18::text[]) OR $18 IS NULL THEN r.errors END AS errors,
-  CASE WHEN 'payload' = ANY ($18) OR $18 IS NULL THEN r.payload END AS payload,
-  CASE WHEN 'orchestrator' = ANY ($18) OR $18 IS NULL THEN o.address END AS orchestrator,
-  CASE WHEN 'region' = ANY ($18) OR $18 IS NULL THEN g.code END AS region,
-  CASE WHEN 'job_type' = ANY ($18) OR $18 IS NULL THEN g.job_type END AS job_type,
-  CASE WHEN 'pipeline' = ANY ($18) OR $18 IS NULL THEN p.name END AS pipeline,
-  CASE WHEN 'model' = ANY ($18) OR $18 IS NULL THEN m.name END AS model
+-- name: results(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, cursor_at, cursor_id, cursor_value, limit)
+SELECT r.id, r.recorded_at, r.success_rate, r.round_trip_time{?timestamp , r.timestamp}{?seg_duration , r.seg_duration}
+  {?segments_sent , r.segments_sent}{?segments_received , r.segments_received}{?upload_time , r.upload_time}
+  {?download_time , r.download_time}{?transcode_time , r.transcode_time}{?model_is_warm , r.model_is_warm}
+  {?errors , r.errors}{?payload , r.payload}{?withdrawal_id , r.withdrawal_id}
+  {?orchestrator , o.address AS orchestrator}{?region , g.code AS region, g.job_type}
+  {?model , p.name AS pipeline, m.name AS model}
 FROM podium.results AS r
-  LEFT JOIN podium.orchestrators AS o ON o.id = r.orchestrator_id
-  LEFT JOIN podium.regions AS g ON g.id = r.region_id
-  LEFT JOIN podium.models AS m ON m.id = r.model_id
-  LEFT JOIN podium.pipelines AS p ON p.id = m.pipeline_id
+  {?orchestrator JOIN podium.orchestrators AS o ON o.id = r.orchestrator_id}
+  {?region JOIN podium.regions AS g ON g.id = r.region_id}
+  {?model LEFT JOIN podium.models AS m ON m.id = r.model_id LEFT JOIN podium.pipelines AS p ON p.id = m.pipeline_id}
 WHERE {matching} {page:newest|oldest|slowest|fastest|best|worst}
 LIMIT $17
 

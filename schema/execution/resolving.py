@@ -87,6 +87,21 @@ class Function:
         return found
 
 
+class Many:
+    """A function that finds the values of all objects at once: the `many` in the metadata of a Strawberry field."""
+
+    def __init__(self, many: Callable[[Sequence[Any], Info[Any, Any]], Sequence[Any]], field: StrawberryField) -> None:
+        self._many = many
+        self._field = field
+
+    def values(self, run: "Run", column: FieldColumn) -> Sequence[Any]:
+        """What it answers; each by itself when it fails."""
+        try:
+            return self._many(column.group.sources, ColumnInfo(run, column, 0, self._field))
+        except Exception:
+            return Function(self._field).values(run, column)
+
+
 class Resolve:
     """A resolver of graphql-core."""
 
@@ -129,6 +144,8 @@ def resolver_of(schema: GraphQLSchema, field: GraphQLField, name: str) -> Resolv
     definition = field.extensions.get("strawberry-definition")
     if isinstance(definition, StrawberryField) and _is_plain(schema, definition):
         resolver = definition.base_resolver
+        if many := definition.metadata.get("many"):
+            return Many(many, definition)
         if resolver is None and definition.default_resolver is getattr:
             return Attribute(definition.python_name)
         if resolver and not (definition.arguments or resolver.parent_parameter or resolver.root_parameter):

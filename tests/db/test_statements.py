@@ -63,6 +63,44 @@ def test_what_is_read_depends_on_tables_and_parameters_alone(statement: Statemen
     assert not re.search(r"(?i)\b(now\(|\w*_timestamp\(|timeofday|random|current_|localtime|nextval)", statement.sql)
 
 
+@pytest.mark.parametrize("statement", ON_PODIUM, ids=lambda statement: statement.name)
+async def test_a_statement_fits_the_schema_without_conditions(connection: asyncpg.Connection, statement) -> None:
+    for name in (None, *statement.parameters):
+        given = dict.fromkeys(statement.parameters, None if name is None else ...)
+        sql, values = statement.bound({**given, **({name: None} if name else {})})
+        prepared = await connection.prepare(sql)
+        assert len(prepared.get_parameters()) == len(values)
+
+
+def test_conditions_on_what_is_not_given_are_left_out() -> None:
+    sql = "SELECT 1 WHERE ($1::text IS NULL OR (a, b) = ($1, ($2))) AND ($3::int[] IS NULL OR c = ANY ($3)) LIMIT $4"
+    statement = parse("noun", f"-- name: all(a, b, c, limit)\n{sql}")["noun.all"]
+    given = {"a": "x", "b": 2, "c": None, "limit": 9}
+    assert statement.bound(given) == (
+        "SELECT 1 WHERE ($1::text IS NULL OR (a, b) = ($1, ($2))) AND TRUE LIMIT $3",
+        ["x", 2, 9],
+    )
+    assert statement.bound({**given, "a": None, "b": None, "c": [1]}) == (
+        "SELECT 1 WHERE TRUE AND ($1::int[] IS NULL OR c = ANY ($1)) LIMIT $2",
+        [[1], 9],
+    )
+    assert statement.bound(dict.fromkeys(given)) == ("SELECT 1 WHERE TRUE AND TRUE LIMIT $1", [None])
+
+
+def test_parts_are_left_out_unless_they_are_wanted() -> None:
+    text = "-- name: all()\nSELECT a{?b , b}{?c , c.c} FROM t {?c JOIN c ON c.id = t.id}"
+    statement = parse("noun", text)["noun.all"]
+    assert statement.pick().sql == "SELECT a, b, c.c FROM t JOIN c ON c.id = t.id"
+    assert statement.pick(["b", "unknown"]).sql == "SELECT a, b FROM t "
+    assert statement.pick([]).sql == "SELECT a FROM t "
+    assert {variant.sql for variant in statement.variants()} == {
+        "SELECT a, b, c.c FROM t JOIN c ON c.id = t.id",
+        "SELECT a FROM t ",
+        "SELECT a, b FROM t ",
+        "SELECT a, c.c FROM t JOIN c ON c.id = t.id",
+    }
+
+
 def test_pieces_are_filled_in() -> None:
     statements = parse("noun", "-- piece: recent\nat > $1\n-- name: all(since)\nSELECT 1 WHERE {recent};\n")
     assert statements["noun.all"].sql == "SELECT 1 WHERE at > $1"
