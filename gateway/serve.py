@@ -22,6 +22,9 @@ from resolvers.errors import NotMigrated, Unavailable
 from schema.manifest import ManifestError
 
 DRAIN_TIMEOUT_S = 25
+# A thousand results are some thousand objects, none of them in a cycle: with Python's 700, each large answer would have
+# the collector look through it several times.
+GC_THRESHOLDS = (50_000, 20, 20)
 
 log = structlog.get_logger()
 
@@ -57,6 +60,7 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
         )
         gc.collect()
         gc.freeze()  # what is there now stays, and need not be looked through again and again
+        gc.set_threshold(*GC_THRESHOLDS)
         await _Server(config, gateway).serve(sockets=[listening])
 
 

@@ -118,7 +118,7 @@ class GroupOrder(NamedTuple):
 
 def aggregates_page(aggregates: Iterable[Aggregate], order: GroupOrder, request: PageRequest) -> Page[Aggregate]:
     """A page of groups in an order."""
-    ranked = sorted(((aggregate_cursor(aggregate, order), aggregate) for aggregate in aggregates), key=_position)
+    ranked = sorted(((_place(aggregate, order), aggregate) for aggregate in aggregates), key=_first)
     if request.cursor is not None:
         ranked = _beyond(ranked, order, request)
     if request.backwards:
@@ -128,8 +128,7 @@ def aggregates_page(aggregates: Iterable[Aggregate], order: GroupOrder, request:
 
 def aggregate_cursor(aggregate: Aggregate, order: GroupOrder) -> list[Any]:
     """Where a group stands in an order: its name, values that rise along it, then its key."""
-    values = [_rising(getattr(aggregate, step.field), descending=step.descending) for step in order.steps]
-    return [order.name, *values, *comparable(aggregate.key, order.group_by)]
+    return [order.name, *_place(aggregate, order)]
 
 
 def comparable(key: GroupKey, group_by: Sequence[Dimension]) -> tuple[str, ...]:
@@ -146,7 +145,12 @@ def _rising(value: datetime | float, *, descending: bool) -> float:
     return -number if descending else number
 
 
-def _position(ranked: tuple[list[Any], Aggregate]) -> list[Any]:
+def _place(aggregate: Aggregate, order: GroupOrder) -> list[Any]:
+    values = [_rising(getattr(aggregate, step.field), descending=step.descending) for step in order.steps]
+    return [*values, *comparable(aggregate.key, order.group_by)]
+
+
+def _first(ranked: tuple[list[Any], Aggregate]) -> list[Any]:
     return ranked[0]
 
 
@@ -156,7 +160,8 @@ def _beyond(
     cursor = request.cursor or []
     if len(cursor) != 1 + len(order.steps) + len(order.group_by) or cursor[0] != order.name:
         raise request.foreign_cursor()
+    place = cursor[1:]
     try:
-        return [item for item in ranked if (item[0] < cursor if request.backwards else item[0] > cursor)]
+        return [item for item in ranked if (item[0] < place if request.backwards else item[0] > place)]
     except TypeError:
         raise request.foreign_cursor() from None

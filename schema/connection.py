@@ -70,7 +70,8 @@ def connection(
     page: Page[Any],
     cursor: Callable[[Any], str],
     count: Callable[[], Awaitable[int]],
-    show: Callable[[Any], Any] = lambda item: item,
+    show: Callable[[Any], Any] | None = None,
 ) -> Connection[Any]:
-    """The connection of a page; `cursor` makes an item's cursor, `show` the item as the graph has it."""
-    return Connection(nodes=[show(item) for item in page.items], page=page, cursor=cursor, count=count)
+    """The connection of a page; `cursor` makes an item's cursor, `show` the item as the graph has it if it differs."""
+    nodes = [show(item) for item in page.items] if show else page.items
+    return Connection(nodes=nodes, page=page, cursor=cursor, count=count)

@@ -1,7 +1,7 @@
 """What one GraphQL request carries to its resolvers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -171,15 +171,16 @@ class Context:
         self.reads.note(REGIONS.tables)
         return await self.backend.catalog.region(code, job_type)
 
-    def find_region(self, code: str, job_type: str | None) -> Any:
-        """The same for many objects at once: the region, or an awaitable of it when it is not known yet."""
+    def find_regions(self, keys: Sequence[tuple[str, str | None]]) -> list[Any]:
+        """The regions with these codes, for these kinds of job, or an awaitable of one that is not known yet."""
         self.reads.note(REGIONS.tables)
         catalog = self.backend.catalog
-        return catalog.known_region(code, job_type) or catalog.region(code, job_type)
+        return [catalog.known_region(*key) or catalog.region(*key) for key in keys]
 
-    def find_orchestrator(self, address: str) -> Any:
-        """An awaitable of the orchestrator with an address; those of many objects are read at once."""
-        return self.orchestrators.load(address)
+    def find_orchestrators(self, addresses: Sequence[str]) -> list[Any]:
+        """Awaitables of the orchestrators with these addresses; all of a request are read at once."""
+        found = {address: self.orchestrators.load(address) for address in set(addresses)}
+        return [found[address] for address in addresses]
 
     async def _load_orchestrators(self, addresses: list[str]) -> list[Any]:
         return await listing.orchestrators_by_address(self.db, addresses)

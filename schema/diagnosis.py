@@ -71,7 +71,7 @@ class CoverageCell:
 
     @strawberry.field(description="Where the tests run.")
     def region(self, info: Info) -> Region:
-        region: Region = context_of(info).find_region(self.code, str(self.job_type.value))
+        region: Region = context_of(info).find_regions([(self.code, str(self.job_type.value))])[0]
         return region
 
 
@@ -89,7 +89,7 @@ class Coverage:
 
     @strawberry.field(description="The node; null when podium never heard of it.")
     def orchestrator(self, info: Info) -> Orchestrator | None:
-        found: Orchestrator | None = context_of(info).find_orchestrator(self.address)
+        found: Orchestrator | None = context_of(info).find_orchestrators([self.address])[0]
         return found
 
 

@@ -1,5 +1,6 @@
 """Results, aggregates, orchestrators, regions and pipelines in the graph."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -57,6 +58,19 @@ class Distribution:
     p99: float = strawberry.field(description="99 % are at most this, interpolated, in seconds.")
 
 
+def _orchestrators(groups: Sequence["Grouped"], info: Info) -> list[Any]:
+    if any(group.key.orchestrator is None for group in groups):  # they are not grouped by it
+        return [None] * len(groups)
+    return context_of(info).find_orchestrators([group.key.orchestrator or "" for group in groups])
+
+
+def _regions(groups: Sequence["Grouped"], info: Info) -> list[Any]:
+    if any(group.key.region is None for group in groups):
+        return [None] * len(groups)
+    keys = [(group.key.region or "", group.key.job_type or group.question.wanted.job_type) for group in groups]
+    return context_of(info).find_regions(keys)
+
+
 @strawberry.type
 class Grouped:
     """What a group of results has in common."""
@@ -64,15 +78,18 @@ class Grouped:
     key: strawberry.Private[aggregation.GroupKey]
     question: strawberry.Private[Question]
 
-    @strawberry.field(description="The node.")
+    @strawberry.field(description="The node.", metadata={"many": _orchestrators})
     def orchestrator(self, info: Info) -> "Orchestrator | None":
-        address = self.key.orchestrator
-        return None if address is None else context_of(info).find_orchestrator(address)
+        found: Orchestrator | None = _orchestrators([self], info)[0]
+        return found
 
-    @strawberry.field(description="The region; of a group that holds both kinds of job, the one for transcoding.")
+    @strawberry.field(
+        description="The region; of a group that holds both kinds of job, the one for transcoding.",
+        metadata={"many": _regions},
+    )
     def region(self, info: Info) -> Region | None:
-        code, job_type = self.key.region, self.key.job_type or self.question.wanted.job_type
-        return None if code is None else context_of(info).find_region(code, job_type)
+        found: Region | None = _regions([self], info)[0]
+        return found
 
     @strawberry.field(description="The kind of job.")
     def job_type(self) -> JobType | None:

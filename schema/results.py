@@ -33,13 +33,11 @@ class StatError:
 
 
 def _orchestrators(rows: Sequence[Any], info: Info) -> list[Any]:
-    found = {address: context_of(info).find_orchestrator(address) for address in {row["orchestrator"] for row in rows}}
-    return [found[row["orchestrator"]] for row in rows]
+    return context_of(info).find_orchestrators([row["orchestrator"] for row in rows])
 
 
 def _regions(rows: Sequence[Any], info: Info) -> list[Any]:
-    find = context_of(info).find_region
-    return [find(row["region"], row["job_type"]) for row in rows]
+    return context_of(info).find_regions([(row["region"], row["job_type"]) for row in rows])
 
 
 @strawberry.type(description="The result of one test job.")

@@ -58,7 +58,7 @@ class Standing:
 
     @strawberry.field(description="The node.")
     def orchestrator(self, info: Info) -> Orchestrator:
-        found: Orchestrator = context_of(info).find_orchestrator(self.address)
+        found: Orchestrator = context_of(info).find_orchestrators([self.address])[0]
         return found
 
 

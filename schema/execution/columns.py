@@ -18,13 +18,14 @@ class Group:
     Object `i` is value `index[i]` of a column; the objects of the operation itself belong to none.
     """
 
-    __slots__ = ("column", "index", "objects", "selection", "sources")
+    __slots__ = ("column", "index", "kinds", "objects", "selection", "sources")
 
     def __init__(
         self, selection: "Selection", sources: Sequence[Any], column: "Column | None", index: Sequence[int]
     ) -> None:
         self.selection = selection
         self.sources = sources
+        self.kinds = set(map(type, sources))
         self.column = column
         self.index = index
         self.objects: list[dict[str, Any]] = [selection.template.copy() for _ in sources]

@@ -45,9 +45,8 @@ class Attribute:
 
     def values(self, run: "Run", column: FieldColumn) -> Sequence[Any]:
         """The attributes."""
-        sources = column.group.sources
-        kinds = set(map(type, sources))
-        get = self._getter(kinds.pop()) if len(kinds) == 1 else attrgetter(self._name)
+        sources, kinds = column.group.sources, column.group.kinds
+        get = self._getter(next(iter(kinds))) if len(kinds) == 1 else attrgetter(self._name)
         try:
             return list(map(get, sources))
         except Exception:

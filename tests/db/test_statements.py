@@ -1,6 +1,7 @@
 """Named statements: what a file may hold, that every one fits the schema, and what is known of each."""
 
 import re
+from typing import Any
 
 import asyncpg
 import pytest
@@ -25,10 +26,24 @@ def by_name(statement: Statement) -> str:
     return statement.name
 
 
-@pytest.mark.parametrize("statement", ON_PODIUM, ids=by_name)
+@pytest.mark.parametrize("statement", OURS, ids=by_name)
 async def test_a_statement_fits_the_schema(connection: asyncpg.Connection, statement: Statement) -> None:
-    prepared = await connection.prepare(statement.sql)
-    assert len(prepared.get_parameters()) == len(statement.parameters)
+    for variant in statement.variants():
+        prepared = await connection.prepare(variant.sql)
+        assert len(prepared.get_parameters()) == len(statement.parameters)
+
+
+@pytest.mark.parametrize("statement", OURS, ids=by_name)
+async def test_a_statement_fits_the_schema_without_conditions(
+    connection: asyncpg.Connection, statement: Statement
+) -> None:
+    given: dict[str, Any] = dict.fromkeys(statement.parameters, ...)
+    nothing = dict.fromkeys(statement.parameters)
+    for variant in statement.variants():
+        for bound in (nothing, *({**given, name: None} for name in given), *({**nothing, name: ...} for name in given)):
+            sql, values = variant.bound(bound)
+            prepared = await connection.prepare(sql)
+            assert len(prepared.get_parameters()) == len(values)
 
 
 async def test_the_tables_are_those_of_the_schema(connection: asyncpg.Connection) -> None:
@@ -61,15 +76,6 @@ def test_what_is_written_is_announced(statement: Statement) -> None:
 @pytest.mark.parametrize("statement", [s for s in OURS if s.tables and not s.written], ids=by_name)
 def test_what_is_read_depends_on_tables_and_parameters_alone(statement: Statement) -> None:
     assert not re.search(r"(?i)\b(now\(|\w*_timestamp\(|timeofday|random|current_|localtime|nextval)", statement.sql)
-
-
-@pytest.mark.parametrize("statement", ON_PODIUM, ids=lambda statement: statement.name)
-async def test_a_statement_fits_the_schema_without_conditions(connection: asyncpg.Connection, statement) -> None:
-    for name in (None, *statement.parameters):
-        given = dict.fromkeys(statement.parameters, None if name is None else ...)
-        sql, values = statement.bound({**given, **({name: None} if name else {})})
-        prepared = await connection.prepare(sql)
-        assert len(prepared.get_parameters()) == len(values)
 
 
 def test_conditions_on_what_is_not_given_are_left_out() -> None:
