@@ -110,11 +110,11 @@ class Gateway:
         """The ASGI application."""
         application = Starlette(
             routes=[
-                *self._leaderboard_api().routes(),  # first, because routes are tried in order and these are the busiest
+                *self._graphql_routes(),  # first, because routes are tried in order and these are the busiest
+                *self._leaderboard_api().routes(),
                 *ExportApi(self.db.read, self.authenticator, stat_id, self.metrics.report).routes(),
                 *pages.routes(),
                 *health_routes(self.metrics, self.database_answers, lambda: self.draining),
-                *self._graphql_routes(),
                 *([Route("/schema.graphql", _sdl)] if self.settings.shows_schema else []),
             ],
             middleware=[

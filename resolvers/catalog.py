@@ -1,7 +1,8 @@
 """The small tables that results refer to, kept in memory: regions, orchestrators, pipelines and models."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from time import monotonic
+from typing import cast
 
 from db.pool import Database, Row
 from db.statements import STATEMENTS
@@ -47,6 +48,7 @@ class Catalog:
         """Read the regions anew, because one was added or renamed."""
         self._regions: list[Row] = []
         self._region_by_key: dict[tuple[str, str], Row] = {}
+        self._region_by_id: dict[int, Row] = {}
         self._regions_until = 0.0
         self._regions_moment = self._versions.moment
 
@@ -67,6 +69,21 @@ class Catalog:
     def known_region(self, code: str, job_type: str | None) -> Row | None:
         """A region as it was read last; None when it was not, or has to be read again."""
         return None if self._regions_have_changed() else self._find_region(code, job_type)
+
+    async def regions_of(self, ids: Sequence[int]) -> list[Row]:
+        """The regions with these ids."""
+        found = self.known_regions_of(ids)
+        if found is None:
+            await self._read_regions()
+            found = [self._region_by_id[id_] for id_ in ids]
+        return found
+
+    def known_regions_of(self, ids: Sequence[int]) -> list[Row] | None:
+        """The regions with these ids as they were read last; None when any was not, or has to be read again."""
+        if self._regions_have_changed():
+            return None
+        found = [self._region_by_id.get(id_) for id_ in ids]
+        return None if None in found else cast(list[Row], found)
 
     async def require_region(self, code: str, job_type: JobType) -> None:
         """Raise InvalidRegion unless there is a region with exactly this code for this kind of job."""
@@ -104,6 +121,7 @@ class Catalog:
         moment = self._versions.moment
         self._regions = await self._db.write.fetch(REGIONS)
         self._region_by_key = {(row.code, row.job_type): row for row in self._regions}
+        self._region_by_id = {row.id: row for row in self._regions}
         self._regions_until = self._clock() + self._ttl_s
         self._regions_moment = moment
 

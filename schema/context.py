@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from strawberry import Info
@@ -92,14 +93,26 @@ class Context:
         self._now = now or datetime.now(UTC)
         self._points = 0
         self._loads: set[asyncio.Task[Any] | None] = set()
-        self.orchestrators: DataLoader[str, Any] = DataLoader(load_fn=self._noted(self._load_orchestrators))
-        self.audit_entries: DataLoader[int, Any] = DataLoader(load_fn=self._noted(self._load_audit_entries))
-        self.aggregates: DataLoader[AggregatesKey, list[Aggregate]] = DataLoader(
-            load_fn=self._noted(self._load_aggregates)
-        )
-        self.distributions: DataLoader[DistributionsKey, dict[str, Distribution | None]] = DataLoader(
-            load_fn=self._noted(self._load_distributions)
-        )
+
+    @cached_property
+    def orchestrators(self) -> DataLoader[str, Any]:
+        """Loads orchestrators by address."""
+        return DataLoader(load_fn=self._noted(self._load_orchestrators))
+
+    @cached_property
+    def audit_entries(self) -> DataLoader[int, Any]:
+        """Loads entries of the audit log by id."""
+        return DataLoader(load_fn=self._noted(self._load_audit_entries))
+
+    @cached_property
+    def aggregates(self) -> DataLoader[AggregatesKey, list[Aggregate]]:
+        """Loads the groups of single orchestrators."""
+        return DataLoader(load_fn=self._noted(self._load_aggregates))
+
+    @cached_property
+    def distributions(self) -> DataLoader[DistributionsKey, dict[str, Distribution | None]]:
+        """Loads how the times of a group spread."""
+        return DataLoader(load_fn=self._noted(self._load_distributions))
 
     @property
     def now(self) -> datetime:
@@ -176,6 +189,12 @@ class Context:
         self.reads.note(REGIONS.tables)
         catalog = self.backend.catalog
         return [catalog.known_region(*key) or catalog.region(*key) for key in keys]
+
+    def regions_of(self, ids: Sequence[int]) -> list[Any] | Awaitable[list[Any]]:
+        """The regions with these ids, or an awaitable of them when any is not known yet."""
+        self.reads.note(REGIONS.tables)
+        catalog = self.backend.catalog
+        return catalog.known_regions_of(ids) or catalog.regions_of(ids)
 
     def find_orchestrators(self, addresses: Sequence[str]) -> list[Any]:
         """Awaitables of the orchestrators with these addresses; all of a request are read at once."""

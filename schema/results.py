@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import strawberry
 from strawberry import Info
+from strawberry.utils.await_maybe import await_maybe
 
 from resolvers import listing
 from resolvers.filters import Window
@@ -36,8 +37,8 @@ def _orchestrators(rows: Sequence[Any], info: Info) -> list[Any]:
     return context_of(info).find_orchestrators([row["orchestrator"] for row in rows])
 
 
-def _regions(rows: Sequence[Any], info: Info) -> list[Any]:
-    return context_of(info).find_regions([(row["region"], row["job_type"]) for row in rows])
+def _regions(rows: Sequence[Any], info: Info) -> Any:
+    return context_of(info).regions_of([row["region_id"] for row in rows])
 
 
 @strawberry.type(description="The result of one test job.")
@@ -52,7 +53,7 @@ class Stat(Node):
     transcode_time: float | None = strawberry.field(description="How long the node transcoded, in seconds.")
     pipeline: str | None = strawberry.field(description="The AI pipeline.", metadata={"columns": ("model",)})
     model: str | None = strawberry.field(description="The AI model.")
-    job_type: JobType = strawberry.field(description="The kind of job.", metadata={"columns": ("region",)})
+    job_type: JobType = strawberry.field(description="The kind of job.")
     model_is_warm: bool | None = strawberry.field(description="Whether the model was loaded already.")
     recorded_at: datetime = strawberry.field(description="When podium stored it, by the database's clock.")
 
@@ -67,10 +68,11 @@ class Stat(Node):
         found: Orchestrator = _orchestrators([self], info)[0]
         return found
 
-    @strawberry.field(description="Where the test ran.", metadata={"columns": ("region",), "many": _regions})
-    def region(self, info: Info) -> Region:
-        found: Region = _regions([self], info)[0]
-        return found
+    @strawberry.field(description="Where the test ran.", metadata={"columns": ("region_id",), "many": _regions})
+    async def region(self, info: Info) -> Region:
+        (found,) = await await_maybe(_regions([self], info))
+        region: Region = found
+        return region
 
     @strawberry.field(description="What went wrong; empty when nothing did.", metadata={"columns": ("errors",)})
     def errors(self) -> list[StatError]:

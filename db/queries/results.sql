@@ -29,7 +29,8 @@ SELECT r.id, r.recorded_at, r.success_rate, r.round_trip_time{?timestamp , r.tim
   {?segments_sent , r.segments_sent}{?segments_received , r.segments_received}{?upload_time , r.upload_time}
   {?download_time , r.download_time}{?transcode_time , r.transcode_time}{?model_is_warm , r.model_is_warm}
   {?errors , r.errors}{?payload , r.payload}{?withdrawal_id , r.withdrawal_id}
-  {?orchestrator , o.address AS orchestrator}{?region , g.code AS region, g.job_type}
+  {?region_id , r.region_id}{?job_type , CASE WHEN r.model_id IS NULL THEN 'transcoding' ELSE 'ai' END AS job_type}
+  {?orchestrator , o.address AS orchestrator}{?region , g.code AS region}
   {?model , p.name AS pipeline, m.name AS model}
 FROM podium.results AS r
   {?orchestrator JOIN podium.orchestrators AS o ON o.id = r.orchestrator_id}

@@ -50,6 +50,11 @@ class FieldColumn:
         self.shape: Shape = field.shape
         self.round: int = group.column.round if group.column else 0  # how often something was awaited before
 
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return len(self.group.objects)
+
     def fill(self, values: Sequence[Any]) -> None:
         """Put completed values in place, one for each."""
         key = self.field.key
@@ -89,6 +94,11 @@ class ItemColumn:
         self.round: int = of.round
         self.lists: list[list[Any]] = [[None] * length for length in lengths]
         self.starts = list(accumulate(lengths, initial=0))[:-1]
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return sum(map(len, self.lists))
 
     def fill(self, values: Sequence[Any]) -> None:
         """Put completed values in place, one for each."""

@@ -16,13 +16,13 @@ from strawberry.types.field import StrawberryField
 from schema.execution.columns import FieldColumn
 
 if TYPE_CHECKING:
-    from schema.execution.run import Run
+    from schema.execution.run import Run, Values
 
 
 class Resolver(Protocol):
     """Finds the values of a field."""
 
-    def values(self, run: "Run", column: FieldColumn) -> Sequence[Any]:
+    def values(self, run: "Run", column: FieldColumn) -> "Values":
         """One value for each object of the column's group; an exception where that failed."""
 
 
@@ -89,12 +89,12 @@ class Function:
 class Many:
     """A function that finds the values of all objects at once: the `many` in the metadata of a Strawberry field."""
 
-    def __init__(self, many: Callable[[Sequence[Any], Info[Any, Any]], Sequence[Any]], field: StrawberryField) -> None:
+    def __init__(self, many: Callable[[Sequence[Any], Info[Any, Any]], "Values"], field: StrawberryField) -> None:
         self._many = many
         self._field = field
 
-    def values(self, run: "Run", column: FieldColumn) -> Sequence[Any]:
-        """What it answers; each by itself when it fails."""
+    def values(self, run: "Run", column: FieldColumn) -> "Values":
+        """What it answers, or an awaitable of it; each by itself when it fails."""
         try:
             return self._many(column.group.sources, ColumnInfo(run, column, 0, self._field))
         except Exception:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schema.execution.plan import Selection
 
 Waiting = list[Awaitable[None]]
+Values = Sequence[Any] | Awaitable[Sequence[Any]]
 
 
 class Failure(NamedTuple):
@@ -55,8 +56,10 @@ class Run:
             waiting += self.complete(column, field.resolver.values(self, column))
         return waiting
 
-    def complete(self, column: Column, values: Sequence[Any]) -> Waiting:
+    def complete(self, column: Column, values: Values) -> Waiting:
         """Complete the values of a column, one for each of its places; an exception is a value that failed."""
+        if isinstance(values, Awaitable):
+            return [self._complete_found(column, values)]
         kinds = set(map(type, values))
         if any(map(_may_be_awaitable, kinds)) and any(map(is_awaitable, values)):
             return [self._complete_awaited(column, values)]
@@ -78,6 +81,14 @@ class Run:
             await waiting[0]
         elif waiting:
             await gather(*waiting)
+
+    async def _complete_found(self, column: Column, found: Awaitable[Sequence[Any]]) -> None:
+        try:
+            values = await found
+        except Exception as error:
+            values = [error] * column.size
+        column.round += 1
+        await self.finish(self.complete(column, values))
 
     async def _complete_awaited(self, column: Column, values: Sequence[Any]) -> None:
         settled = list(values)

@@ -1,6 +1,6 @@
 """A library: a small Strawberry schema whose fields are resolved in all the ways that Strawberry has."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date
 from enum import Enum
 from operator import itemgetter
@@ -79,6 +79,19 @@ class Author(Numbered):
         return None if self.number % 3 else Book.make(self.number)  # type: ignore[return-value]
 
 
+def _shelves(books: Sequence["Book"], info: Info) -> Any:
+    """All at once: a list, or an awaitable of it, or nothing at all."""
+    numbers = [book.number for book in books]
+    if 3 in numbers:
+        raise RuntimeError("book 3 is nowhere")
+    shelves = [None if number == 1 else f"shelf {number}" for number in numbers]
+    return _later(shelves) if 2 in numbers else shelves
+
+
+async def _later(values: list[Any]) -> list[Any]:
+    return values
+
+
 @strawberry.type
 class Book(Numbered):
     title: str
@@ -105,6 +118,11 @@ class Book(Numbered):
     @strawberry.field
     def required_author(self, info: Info) -> Author:
         return info.context["authors"].load(self.number)
+
+    @strawberry.field(metadata={"many": _shelves})
+    async def shelf(self, info: Info) -> str | None:
+        found = _shelves([self], info)
+        return (await found if self.number == 2 else found)[0]
 
     @strawberry.field
     async def path(self, info: Info) -> str:

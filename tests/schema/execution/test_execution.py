@@ -190,6 +190,22 @@ async def test_a_loader_is_asked_once_for_all_objects() -> None:
     assert asked == [[0, 1, 2, 3, 4]]
 
 
+@pytest.mark.parametrize("first", [2, 3])
+async def test_a_field_that_finds_all_its_values_at_once_is_asked_once(first: int) -> None:
+    plan = planned(LIBRARY, "query Q($first: Int!) { books(first: $first) { items { shelf } } }")
+    [result] = await executed(plan, None, first=first)
+    assert result.errors is None
+    assert result.data == {"books": {"items": [{"shelf": "shelf 0"}, {"shelf": None}, {"shelf": "shelf 2"}][:first]}}
+
+
+async def test_where_not_all_can_be_found_at_once_each_is_by_itself() -> None:
+    [result] = await executed(planned(LIBRARY, "{ books(first: 4) { items { number shelf } } }"), None)
+    assert [item["shelf"] for item in result.data["books"]["items"]] == ["shelf 0", None, "shelf 2", None]
+    assert [(error.path, error.message) for error in result.errors] == [
+        (["books", "items", 3, "shelf"], "book 3 is nowhere")
+    ]
+
+
 async def test_a_class_says_how_its_attributes_are_read_faster() -> None:
     ShelfRow.read_by_key.clear()
     plan = planned(LIBRARY, "{ shelves { label w: width } }")
