@@ -1,4 +1,4 @@
-"""What is measured: each case is an endless stream of requests, different ones so that no cache answers them."""
+"""What is measured: each case is an endless stream of requests, different ones unless it says that they are kept."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +18,12 @@ PIPELINE = "text-to-image"
 MODEL = "ByteDance/SDXL-Lightning"
 AVERAGE_RANK = 19  # of 100 orchestrators by 1/rank, the one with 1 % of the results
 BODIES = 1000
+AGGREGATES = orjson.dumps(
+    {
+        "query": "{ aggregates(groupBy: [ORCHESTRATOR], orderBy: [SCORE_DESC], filter: { jobType: TRANSCODING }) "
+        "{ totalCount nodes { orchestrator { address } score successRate roundTripScore samples } } }"
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ def cases(orchestrators: list[str], secret: str) -> list[Case]:
         Case("top_ai_score", lambda: _top_ai_scores(orchestrators)),
         Case("pipelines", lambda: _since("/api/pipelines", 1, {})),
         Case("regions", lambda: cycle([get_request("/api/regions")])),
+        Case("graphql aggregates, kept", lambda: cycle([post_request("/graphql", AGGREGATES)])),
         Case("post_stats", lambda: _posts(orchestrators, secret), connections=(1, 32)),
     ]
 

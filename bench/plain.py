@@ -9,7 +9,8 @@ import uvicorn
 import uvloop
 from strawberry.asgi import GraphQL
 
-from gateway.app import Gateway, Urls
+from gateway.app import Gateway
+from gateway.parts import Urls
 from gateway.settings import load_settings
 from resolvers.identity import Identity
 from schema.context import Backend, Context

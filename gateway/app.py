@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields, replace
 from functools import partial
 
 from starlette.applications import Starlette
@@ -17,20 +16,21 @@ from starlette_compress import CompressMiddleware, add_compress_type, remove_com
 from compat_rest.export import MEDIA_TYPES, ExportApi
 from compat_rest.leaderboard import LeaderboardApi
 from db.listening import ListeningLine
-from db.pool import Database, Pool, PoolOptions
+from db.pool import Pool
 from db.statements import STATEMENTS
 from gateway import pages
 from gateway.document_files import read_manifest
 from gateway.health import health_routes
 from gateway.metrics import Metrics
 from gateway.middleware import BodyLimit, CancelWhenGone, Observe
+from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of
 from gateway.settings import VERSION, Settings
 from resolvers.announcements import CHANNELS
+from resolvers.answers import Answers
 from resolvers.broadcast import Broadcast
 from resolvers.catalog import Catalog
-from resolvers.errors import Overloaded, Unavailable, from_driver
+from resolvers.errors import Overloaded, Unavailable
 from resolvers.idempotency import forget_keys, record_once
-from resolvers.identity import Authenticator
 from resolvers.jwks import Issuer
 from resolvers.recording import (
     CheckedResult,
@@ -41,17 +41,15 @@ from resolvers.recording import (
     create_partitions,
     store_results,
 )
-from resolvers.tokens import TokenVerifier
 from resolvers.versions import Versions, reads_are_fresh
 from schema.allowed import AllowedDocuments
+from schema.answering import Answering, Encoded
 from schema.context import Backend, ServiceFacts
 from schema.feeds import Feeds
 from schema.http import GraphQLEndpoint
-from schema.limits import Limits
-from schema.operations import Operations
 from schema.persisted import Documents, PersistedDocuments
 from schema.results import stat_id
-from schema.root import GRAPHQL_SCHEMA, SDL
+from schema.root import SDL
 from schema.sse import EVENT_STREAM, EventStreams
 from schema.websocket import WebSocketEndpoint
 from workers.batcher import Batcher
@@ -69,14 +67,6 @@ for _media_type in MEDIA_TYPES.values():
     add_compress_type(_media_type.partition(";")[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Urls:
-    """Connection URLs: where to write and where to read."""
-
-    write: str
-    read: str
-
-
 class Gateway:
     """One gateway process: what its parts share, and its life. ManifestError when its documents cannot be used."""
 
@@ -85,7 +75,8 @@ class Gateway:
         self.metrics = Metrics()
         self.draining = False
         self.versions = Versions()
-        self.db = _database(settings, urls, self.versions)
+        self.answers: Answers[Encoded] = Answers(self.versions, settings.answer_cache_bytes)
+        self.db = database_of(settings, urls, self.versions.bump)
         regions_ttl_s = settings.regions_cache_timeout.total_seconds()
         self.catalog = Catalog(self.db, regions_ttl_s, versions=self.versions)
         self.results: Batcher[CheckedResult, ResultKey] = Batcher(
@@ -95,13 +86,14 @@ class Gateway:
         )
         self.recorder = Recorder(self.catalog, self.results.submit, self._store_once)
         self._issuer = Issuer(settings.jwt_jwks_url, self.metrics.report) if settings.jwt_jwks_url else None
-        self.authenticator = _authenticator(settings, self._issuer)
+        self.authenticator = authenticator_of(settings, self._issuer)
         self._open_line = partial(ListeningLine.open, settings.postgres_direct or urls.write, CHANNELS)
         connect = partial(self._open_line, "podium listener")
         report = self.metrics.report
         self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
         self.feeds = Feeds(operations_of(settings), self._backend())
         self.documents = self._documents()
+        self.answering = Answering(self.feeds.operations, self.feeds.backend, self.answers)
         self.event_streams = EventStreams()
         self._regions_known = asyncio.Event()
         self._watch()
@@ -126,7 +118,7 @@ class Gateway:
                     allow_origins=self.settings.http_origins,
                     allow_methods=["GET", "HEAD", "POST"],
                     allow_headers=["*"],
-                    expose_headers=["X-Request-Id", "Retry-After", "WWW-Authenticate"],
+                    expose_headers=["ETag", "X-Request-Id", "Retry-After", "WWW-Authenticate"],
                 ),
                 Middleware(CompressMiddleware),
             ],
@@ -220,8 +212,16 @@ class Gateway:
     def _graphql_routes(self) -> list[Route | WebSocketRoute]:
         origins = self.settings.named_origins
         page = pages.documents_only if self.settings.documents else pages.graphiql
-        http = GraphQLEndpoint(self.feeds, self.documents, self.event_streams, page, origins)
-        socket = WebSocketEndpoint(self.feeds, self.documents, origins)
+        http = GraphQLEndpoint(
+            self.feeds,
+            self.documents,
+            self.answering,
+            self.event_streams,
+            page,
+            origins,
+            max_age=self.settings.answer_max_age,
+        )
+        socket = WebSocketEndpoint(self.feeds, self.documents, self.answering, origins)
         return [Route("/graphql", http), WebSocketRoute("/graphql", socket)]
 
     def _backend(self) -> Backend:
@@ -230,7 +230,7 @@ class Gateway:
             default_window=self.settings.start_time_window,
             max_body_bytes=self.settings.max_body_bytes,
             posting_enabled=self.authenticator.lets_post,
-            limits=_limits(self.settings),
+            limits=limits_of(self.settings),
         )
         return Backend(
             db=self.db.read,
@@ -249,41 +249,16 @@ class Gateway:
         pools = {"write": self.db.write, "read": self.db.read}
         for name, pool in pools.items():
             watch(f"podium_{name}_pool_connections", f"Connections of the {name} pool.", partial(_pool_state, pool))
+        watch("podium_answers_kept", "Answers kept until what they are made of changes.", lambda: len(self.answers))
+        watch("podium_answers_bytes", "Memory that they take.", lambda: self.answers.bytes)
+        self.metrics.watch_counts(
+            "podium_answers", "Answers given, by where they came from.", lambda: self.answers.counts
+        )
         watch("podium_results_waiting", "Results waiting to be stored.", lambda: self.results.waiting)
         watch("podium_persisted_documents_kept", "Documents kept for their hash.", lambda: len(self.documents))
         watch("podium_persisted_documents_bytes", "Memory that they take.", lambda: self.documents.bytes)
         watch("podium_subscribers", "Subscriptions that are told of events.", lambda: self.feeds.ready)
         watch("podium_feeds", "Different subscriptions among them.", lambda: self.feeds.number)
-
-
-def _database(settings: Settings, urls: Urls, versions: Versions) -> Database:
-    options = PoolOptions(
-        size=settings.db_pool_size,
-        timeout_s=settings.read_timeout_s,
-        pooled_by_pgbouncer=settings.postgres_direct is not None,
-    )
-    write_options = replace(options, timeout_s=settings.db_timeout.total_seconds())
-    write = Pool(urls.write, write_options, from_driver, versions.bump)
-    return Database(write=write, read=Pool(urls.read, replace(options, for_questions=True), from_driver))
-
-
-def _authenticator(settings: Settings, issuer: Issuer | None) -> Authenticator:
-    tokens = TokenVerifier(
-        secrets=settings.jwt_secrets,
-        find_keys=issuer.matching if issuer else None,
-        audience=settings.jwt_audience,
-        issuer=settings.jwt_issuer,
-    )
-    return Authenticator(frozenset(settings.anonymous_scopes), settings.secrets, tokens)
-
-
-def operations_of(settings: Settings) -> Operations:
-    """What a gateway with these settings executes."""
-    return Operations(GRAPHQL_SCHEMA, introspection=settings.shows_schema, limits=_limits(settings))
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(**{field.name: getattr(settings, field.name) for field in fields(Limits)})
 
 
 def _pool_state(pool: Pool) -> dict[str, float]:

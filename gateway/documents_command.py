@@ -44,8 +44,8 @@ def documents(
 
 def manifest(folder: Path, format_: Format, *, add_typename: bool) -> bytes:
     """The manifest of a folder; ManifestError names file and line of what cannot be used."""
-    from gateway.app import operations_of
     from gateway.document_files import read_folder
+    from gateway.parts import operations_of
     from schema.collecting import collect
     from schema.manifest import ManifestError, apollo_manifest, relay_manifest
 

@@ -1,13 +1,13 @@
 """Events become logs and metrics here; everything else only reports them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 TOO_OFTEN_FOR_LOGS = ("events_delivered", "persisted_document")
@@ -65,9 +65,13 @@ class Metrics:
         if seconds is not None:
             self._latency_of(route).observe(seconds)
 
-    def watch(self, name: str, documentation: str, read: Callable[[], dict[str, float] | float]) -> None:
+    def watch(self, name: str, documentation: str, read: Callable[[], Mapping[str, float] | float]) -> None:
         """Show a gauge that is read whenever metrics are asked for; a dict has values by `state`."""
-        self.registry.register(_Gauge(name, documentation, read))
+        self.registry.register(_Watched(GaugeMetricFamily, name, documentation, "state", read))
+
+    def watch_counts(self, name: str, documentation: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Show counters, by `source`, that somebody else counts; they are read whenever metrics are asked for."""
+        self.registry.register(_Watched(CounterMetricFamily, name, documentation, "source", read))
 
     def report(self, event: str, **facts: Any) -> None:
         """An event of any part of podium: counted, and logged with its facts."""
@@ -104,22 +108,36 @@ class Metrics:
                 self._loop_failures.labels(event.removesuffix("_failed")).inc()
 
 
-class _Gauge:
-    def __init__(self, name: str, documentation: str, read: Callable[[], dict[str, float] | float]) -> None:
+Family = GaugeMetricFamily | CounterMetricFamily
+
+
+class _Watched:
+    def __init__(
+        self,
+        family: type[Family],
+        name: str,
+        documentation: str,
+        label: str,
+        read: Callable[[], Mapping[str, float] | float],
+    ) -> None:
+        self._family = family
         self._name = name
         self._documentation = documentation
+        self._label = label
         self._read = read
 
-    def describe(self) -> list[GaugeMetricFamily]:
+    def describe(self) -> list[Family]:
         """Nothing is read at registration."""
         return []
 
-    def collect(self) -> list[GaugeMetricFamily]:
+    def collect(self) -> list[Family]:
         """The present values."""
         value = self._read()
-        family = GaugeMetricFamily(self._name, self._documentation, labels=["state"] if isinstance(value, dict) else [])
-        for state, number in value.items() if isinstance(value, dict) else [("", value)]:
-            family.add_metric([state] if state else [], number)
+        if not isinstance(value, Mapping):
+            return [self._family(self._name, self._documentation, value)]
+        family = self._family(self._name, self._documentation, labels=[self._label])
+        for name, number in value.items():
+            family.add_metric([name], number)
         return [family]
 
 

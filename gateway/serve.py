@@ -14,8 +14,9 @@ import uvicorn
 
 from db.embedded import EmbeddedPostgres, attach
 from db.migrate import migrate
-from gateway.app import Gateway, Urls
+from gateway.app import Gateway
 from gateway.demo import fill_with_demo
+from gateway.parts import Urls
 from gateway.protocol import Http, WebSocket
 from gateway.settings import Settings
 from resolvers.errors import NotMigrated, Unavailable

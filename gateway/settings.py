@@ -97,6 +97,7 @@ class Settings(BaseSettings):
 
     anonymous_scopes: Scopes = (Scope.READ,)
     answer_cache_bytes: int = Field(default=64 << 20, ge=0)
+    answer_max_age: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(0)
     auto_migrate: bool = True
     catalyst_region_url: str | None = None
     cors_origins: Words | None = None

@@ -26,7 +26,12 @@ class Answer:
     @cached_property
     def digest(self) -> str:
         """The same for equal bodies, and for them only."""
-        return hashlib.blake2b(self.body, digest_size=16).hexdigest()
+        return digest_of(self.body).hex()
+
+
+def digest_of(text: bytes) -> bytes:
+    """A short name of a text, which no other text has."""
+    return hashlib.blake2b(text, digest_size=20).digest()
 
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
@@ -37,12 +42,12 @@ class Answers(Generic[AnswerT]):
     """The answers of one gateway, by keys that hold all that an answer depends on beside what it notes as read.
 
     Kept are the most recently used, in `max_bytes`. With 0, and while others' changes are not heard of, everything is
-    computed for whoever asks: nothing is kept, and nothing shared.
+    computed for whoever asks: nothing is kept, and nothing shared. `counts` is how many came from where.
     """
 
     def __init__(self, versions: Versions, max_bytes: int, clock: Callable[[], float] = monotonic) -> None:
         self.bytes = 0
-        self.hits = self.shared = self.computed = 0
+        self.counts = {"kept": 0, "shared": 0, "computed": 0}
         self._versions = versions
         self._max_bytes = max_bytes
         self._clock = clock
@@ -52,47 +57,52 @@ class Answers(Generic[AnswerT]):
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def are_shared(self) -> bool:
+        """Whether anything may be kept, or computed for several who ask, at present."""
+        return self._max_bytes > 0 and self._versions.are_heard
+
     def begin(self) -> Reads:
         """What an answer will have read that is begun now."""
         return Reads(self._versions, self._clock)
 
-    def kept(self, key: bytes) -> AnswerT | None:
+    def kept(self, key: bytes | None) -> AnswerT | None:
         """The answer that is kept, if it is still what would be answered."""
-        kept = self._kept.get(key)
-        if kept is None or not self._versions.are_heard:
+        kept = self._kept.get(key) if key is not None else None
+        if key is None or kept is None or not self._versions.are_heard:
             return None
         if not self._versions.are_unchanged(kept.tables, kept.moment) or self._clock() >= kept.good_until:
             self._drop(key)
             return None
         self._kept.move_to_end(key)
-        self.hits += 1
+        self.counts["kept"] += 1
         return kept.answer
 
-    async def get(self, key: bytes, compute: Compute[AnswerT]) -> AnswerT:
-        """An answer that is kept, or being computed, or else computed now, by this very call.
+    async def get(self, key: bytes | None, compute: Compute[AnswerT]) -> AnswerT:
+        """An answer that is kept, or being computed, or else computed now, by this very call; without a key always so.
 
         Whoever comes after a change does not get what was read before it. When whoever computes is cancelled, the next
         one who waits does it; an exception is raised to all of them. Personal answers are nobody else's.
         """
-        if self._max_bytes == 0 or not self._versions.are_heard:
+        if key is None or not self.are_shared:
             return await self._alone(compute)
         if (kept := self.kept(key)) is not None:
             return kept
         while (flight := self._flights.get(key)) is not None and flight.reads.are_current():
             answer = await asyncio.shield(flight.landed)
             if answer is not None:
-                self.shared += 1
+                self.counts["shared"] += 1
                 return answer
             if flight.reads.is_personal:
                 return await self._alone(compute)
         return await self._fly(key, compute)
 
     async def _alone(self, compute: Compute[AnswerT]) -> AnswerT:
-        self.computed += 1
+        self.counts["computed"] += 1
         return await compute(self.begin())
 
     async def _fly(self, key: bytes, compute: Compute[AnswerT]) -> AnswerT:
-        self.computed += 1
+        self.counts["computed"] += 1
         flight = self._flights[key] = _Flight[AnswerT](self.begin())
         try:
             answer = await compute(flight.reads)

@@ -11,7 +11,6 @@ from schema.errors import formatted
 from schema.operations import Operation, Operations, Refused
 from schema.request import InvalidRequest, Request, request_of
 
-Answer = dict[str, Any]
 Errors = list[GraphQLError]
 
 
@@ -20,9 +19,9 @@ async def answers(
     operations: Operations,
     *,
     prepare: Callable[[Request], Operation],
-    execute: Callable[[Operation], Awaitable[Answer]],
+    execute: Callable[[Operation], Awaitable[Any]],
     report: Callable[..., None],
-) -> list[Answer]:
+) -> list[Any]:
     """The answers to requests in decoded JSON, in their order; what cannot be executed is answered with errors.
 
     They cost together what one request may cost; when that is too much, none of them is executed.

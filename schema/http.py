@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -15,10 +16,12 @@ from starlette.types import Receive, Scope, Send
 from resolvers.errors import RETRY_AFTER_S, ForeignOrigin, PayloadTooLarge, PodiumError, Unauthenticated, Unavailable
 from resolvers.identity import Identity
 from resolvers.signing import WebhookHeaders
+from schema.answering import Answering, Encoded
 from schema.batch import answers
 from schema.context import Context
-from schema.errors import answer_of, extensions, formatted, shown_error
+from schema.errors import extensions, formatted, shown_error
 from schema.feeds import Feeds
+from schema.http_cache import cache_headers, is_there_already
 from schema.http_request import GRAPHQL_JSON, HTML, JSON, METHODS, RefusedRequest, media_type_of, read
 from schema.operations import Operation, Refused
 from schema.origins import is_allowed
@@ -32,24 +35,29 @@ from schema.websocket import PROTOCOL
 class GraphQLEndpoint:
     """The endpoint /graphql: POST for everything, GET for queries and streams, and a page for browsers.
 
-    `origins` are those whose pages may send mutations without showing who they are, beside the server's own.
+    `origins` are those whose pages may send mutations without showing who they are, beside the server's own; `max_age`
+    is for how long caches may use an answer to GET without asking.
     """
 
     def __init__(
         self,
         feeds: Feeds,
         documents: Documents,
+        answering: Answering,
         streams: EventStreams,
         page: Callable[[Request], Response],
         origins: Sequence[str],
+        max_age: timedelta,
     ) -> None:
         self._operations = feeds.operations
         self._backend = feeds.backend
         self._feeds = feeds
         self._documents = documents
+        self._answering = answering
         self._streams = streams
         self._page = page
         self._origins = origins
+        self._max_age = max_age
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -83,21 +91,31 @@ class GraphQLEndpoint:
         asked, body = await read(request, self._operations.limits.max_batch)
         identity = await self._identify(request, body)
         prepare = partial(self._prepare, request, identity, media_type)
-        execute = partial(self._execute, identity)
         if isinstance(asked, list):
-            if media_type == EVENT_STREAM:
-                raise RefusedRequest(406, f"The answer to a batch can be {GRAPHQL_JSON} or {JSON}.")
-            report = self._backend.report
-            batch = await answers(asked, self._operations, prepare=prepare, execute=execute, report=report)
-            return _json(batch, 200, media_type)
+            return await self._answer_batch(asked, prepare, identity, media_type)
         operation = prepare(asked)
         if operation.kind is OperationType.SUBSCRIPTION:
+            self._operations.check_cost(operation)
             return await self._stream(operation, Context(self._backend, identity))
-        return self._result(await execute(operation), media_type)
+        return self._result(await self._answering.answer(operation, identity), request, media_type)
 
-    async def _execute(self, identity: Identity, operation: Operation) -> dict[str, Any]:
-        result = await self._operations.execute(operation, Context(self._backend, identity))
-        return answer_of(result, self._backend.report, max_errors=self._operations.limits.max_errors)
+    async def _answer_batch(
+        self, asked: list[Any], prepare: Callable[[Asked], Operation], identity: Identity, media_type: str
+    ) -> Response:
+        if media_type == EVENT_STREAM:
+            raise RefusedRequest(406, f"The answer to a batch can be {GRAPHQL_JSON} or {JSON}.")
+
+        def prepare_cheap(asked: Asked) -> Operation:
+            operation = prepare(asked)
+            self._operations.check_cost(operation)
+            return operation
+
+        async def execute(operation: Operation) -> orjson.Fragment:
+            return orjson.Fragment((await self._answering.execute(operation, identity)).body)
+
+        report = self._backend.report
+        batch = await answers(asked, self._operations, prepare=prepare_cheap, execute=execute, report=report)
+        return _json(batch, 200, media_type)
 
     async def _identify(self, request: Request, body: bytes) -> Identity:
         headers = request.headers
@@ -113,7 +131,6 @@ class GraphQLEndpoint:
                 self._check_origin(request.headers)
         if operation.kind is OperationType.SUBSCRIPTION and (media_type != EVENT_STREAM or request.method == "HEAD"):
             raise Refused([GraphQLError(f"Subscribe over {PROTOCOL}, or with Accept: {EVENT_STREAM}.")])
-        self._operations.check_cost(operation)
         return operation
 
     def _check_origin(self, headers: Headers) -> None:
@@ -141,12 +158,16 @@ class GraphQLEndpoint:
         stream.leave = end
         return stream
 
-    def _result(self, answer: dict[str, Any], media_type: str) -> Response:
+    def _result(self, answer: Encoded, request: Request, media_type: str) -> Response:
         if media_type == EVENT_STREAM:
             headers = {"Content-Type": f"{EVENT_STREAM}; charset=utf-8", "Vary": "Accept", "Cache-Control": "no-store"}
-            return Response(whole(answer), headers=headers)
-        status = 400 if "data" not in answer and media_type == GRAPHQL_JSON else 200
-        return _json(answer, status, media_type)
+            return Response(whole(answer.body), headers=headers)
+        headers = {} if request.method == "POST" else cache_headers(answer, request.headers, self._max_age)
+        if headers and is_there_already(answer, request.headers):
+            # Compression, which adds this to what it could compress, does not see 304.
+            return Response(status_code=304, headers={**headers, "Vary": f"{headers['Vary']}, Accept-Encoding"})
+        status = 200 if answer.has_data or media_type == JSON else 400
+        return _encoded(answer.body, status, media_type, headers)
 
     def _errors(self, errors: list[GraphQLError], media_type: str) -> Response:
         answer = {"errors": [formatted(error, self._backend.report) for error in errors]}
@@ -176,6 +197,10 @@ def _refusal(refused: RefusedRequest, media_type: str) -> Response:
 
 
 def _json(answer: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
+    return _encoded(orjson.dumps(answer), status, media_type, headers or {})
+
+
+def _encoded(answer: bytes, status: int, media_type: str, headers: dict[str, str]) -> Response:
     media_type = GRAPHQL_JSON if media_type == EVENT_STREAM else media_type
     shown = {
         "Content-Type": f"{media_type}; charset=utf-8",
@@ -183,4 +208,4 @@ def _json(answer: Any, status: int, media_type: str, headers: dict[str, str] | N
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
-    return Response(orjson.dumps(answer), status, headers={**shown, **(headers or {})})
+    return Response(answer, status, headers={**shown, **headers})

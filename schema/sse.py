@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
@@ -108,9 +107,9 @@ class EventStreams(set[EventStream]):
             stream.stop()
 
 
-def whole(answer: dict[str, Any]) -> bytes:
+def whole(answer: bytes) -> bytes:
     """The events of an operation that has one answer."""
-    return _events([orjson.dumps(answer)]) + COMPLETE
+    return _events([answer]) + COMPLETE
 
 
 def _events(payloads: list[bytes]) -> bytes:

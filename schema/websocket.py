@@ -11,8 +11,9 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from resolvers.errors import PodiumError, SlowConsumer, TooManySubscriptions
+from schema.answering import Answering
 from schema.context import Context, identified
-from schema.errors import answer_of, formatted, shown_error
+from schema.errors import formatted, shown_error
 from schema.feeds import Errors, Feeds, Payloads
 from schema.operations import Refused
 from schema.origins import is_allowed
@@ -43,9 +44,10 @@ class _Close(Exception):
 class WebSocketEndpoint:
     """The endpoint /graphql for WebSockets; `origins` are those whose pages may connect, beside the server's own."""
 
-    def __init__(self, feeds: Feeds, documents: Documents, origins: Sequence[str]) -> None:
+    def __init__(self, feeds: Feeds, documents: Documents, answering: Answering, origins: Sequence[str]) -> None:
         self.operations = feeds.operations
         self.documents = documents
+        self.answering = answering
         self.backend = feeds.backend
         self.feeds = feeds
         self._origins = origins
@@ -256,13 +258,12 @@ class _Running:
     async def _execute(self, request: Request, context: Context) -> None:
         door = self._session.door
         operation = door.documents.prepare(request)
-        door.operations.check_cost(operation)
         if operation.kind is OperationType.SUBSCRIPTION:
+            door.operations.check_cost(operation)
             self._leave = await door.feeds.join(operation, context, self)
             return
-        result = await door.operations.execute(operation, context)
-        answer = answer_of(result, door.backend.report, max_errors=door.operations.limits.max_errors)
-        self.deliver(Payloads([orjson.dumps(answer)]))
+        answer = await door.answering.answer(operation, context.identity)
+        self.deliver(Payloads([answer.body]))
         self.end([])
 
     def _put(self, type_: bytes, payload: bytes = b"") -> None:

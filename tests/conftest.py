@@ -10,10 +10,11 @@ import pytest
 
 from db.embedded import ROLES, EmbeddedPostgres, Logins
 from db.migrate import migrate
-from gateway.app import Gateway, Urls
+from gateway.app import Gateway
 from gateway.logs import configure_logs
+from gateway.parts import Urls
 from gateway.settings import Settings
-from tests.harness import SECRET, Database, NewDatabase, Running, StartGateway, serving
+from tests.harness import SECRET, TOKEN_SECRET, Database, NewDatabase, Pair, Running, StartGateway, eventually, serving
 
 _numbers = count(1)
 
@@ -81,6 +82,14 @@ async def connection(database: Database) -> AsyncIterator[asyncpg.Connection]:
     opened = await asyncpg.connect(database.logins.superuser)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def pair(start_gateway: StartGateway, connection: asyncpg.Connection) -> Pair:
+    """Both of which hear of changes."""
+    here, there = [await start_gateway(jwt_secret=TOKEN_SECRET) for _ in range(2)]
+    await eventually(lambda: here.gateway.versions.are_heard and there.gateway.versions.are_heard)
+    return Pair(here, there, connection)
 
 
 def _with_database(logins: Logins, name: str) -> Logins:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
+import asyncpg
 import httpx
 import jwt
 import orjson
@@ -22,12 +23,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from db.embedded import Logins
+from db.statements import TABLES
 from gateway.app import Gateway
 from gateway.protocol import Http, WebSocket
 from resolvers.signing import signature
+from resolvers.versions import Versions
 
 SECRET = "s3cret"
 TOKEN_SECRET = "0123456789abcdef" * 2
+LOCK = "LOCK TABLE podium.results, podium.orchestrators, podium.regions IN ACCESS EXCLUSIVE MODE"
+WAITING = (
+    "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = $1)"
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,62 @@ class Running:
         """The response to a GraphQL request with these headers, unsigned."""
         question = {"query": query, "variables": variables}
         return await self.client.post("/graphql", json=question, headers=headers)
+
+
+class Pair(NamedTuple):
+    """Two gateways on one database."""
+
+    here: Running
+    there: Running
+    connection: asyncpg.Connection
+
+    async def changes(self, deed: Awaitable[Any]) -> set[str]:
+        """The tables that a deed at one gateway changes, as the other hears; the one that does it knows at once."""
+        here, there = self.here.gateway.versions, self.there.gateway.versions
+        moments = here.moment, there.moment
+        await deed
+        known = changed(here, moments[0])
+        await self.all_is_heard()
+        heard = changed(there, moments[1]) - {"imports"}
+        assert heard <= known
+        return heard
+
+    async def all_is_heard(self) -> None:
+        """Return when both have heard of everything that was committed up to now."""
+        moments = {running.gateway.versions: running.gateway.versions.moment for running in (self.here, self.there)}
+        await self.connection.execute("SELECT pg_notify('podium_changes', 'imports')")
+        await eventually(lambda: all("imports" in changed(versions, moment) for versions, moment in moments.items()))
+
+
+def changed(versions: Versions, since: int) -> set[str]:
+    """The tables that have changed since a moment."""
+    return {table for table in TABLES if not versions.are_unchanged((table,), since)}
+
+
+class Locked:
+    """What a test does while nobody can read anything."""
+
+    def __init__(self, connection: asyncpg.Connection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+
+    async def until_someone_waits(self) -> None:
+        """Return when a statement of somebody's waits for the end."""
+        async with asyncio.timeout(5):
+            while not await self._connection.fetchval(WAITING, self._name):
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def locked(database: Database) -> AsyncIterator[Locked]:
+    """Nothing of the database can be read inside the block."""
+    connection = await asyncpg.connect(database.logins.superuser)
+    try:
+        async with connection.transaction():
+            await connection.execute(LOCK)
+            yield Locked(connection, database.name)
+    finally:
+        await connection.close()
 
 
 StartGateway = Callable[..., Awaitable[Running]]

@@ -20,7 +20,8 @@ import pytest
 from db.embedded import EmbeddedPostgres
 from db.migrate import migrate
 from db.statements import Statement
-from gateway.app import Gateway, Urls
+from gateway.app import Gateway
+from gateway.parts import Urls
 from gateway.settings import Settings
 from resolvers.signing import signature
 from tests.harness import SECRET, Database, Running, StartGateway, eventually, serving

@@ -15,7 +15,8 @@ import pytest
 
 from db.embedded import EmbeddedPostgres
 from db.migrate import migrate
-from gateway.app import Gateway, Urls
+from gateway.app import Gateway
+from gateway.parts import Urls
 from gateway.settings import Settings
 from resolvers import broadcast
 from schema import outbox, sse, websocket

@@ -1,17 +1,11 @@
 """Which tables a deed changes, as the gateway that does it knows at once, and as every other one hears."""
 
-from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
-
-import asyncpg
-import pytest
 
 from db.statements import TABLES
 from resolvers.recording import CheckedResult, store_results
 from resolvers.results import Result
-from resolvers.versions import Versions
-from tests.harness import TOKEN_SECRET, NewDatabase, Running, StartGateway, eventually
+from tests.harness import TOKEN_SECRET, NewDatabase, Pair, StartGateway, changed, eventually
 
 RESULT = {"region": "FRA", "orchestrator": "0xaa", "success_rate": 1, "round_trip_time": 0.5}
 AI_RESULT = {**RESULT, "pipeline": "Text to image", "model": "m"}
@@ -23,45 +17,6 @@ WITHDRAW = """mutation ($dry: Boolean) { withdrawStats(
   filter: { orchestrator: { in: ["0xaa"] }, during: { last: "1h" } }, reason: "wrong", dryRun: $dry) { withdrawn } }"""
 RESTORE = 'mutation ($id: ID!) { restoreStats(withdrawal: $id, reason: "right") { restored } }'
 REGIONS = "{ regions(jobType: AI) { code name } }"
-
-
-class Pair(NamedTuple):
-    """Two gateways on one database."""
-
-    here: Running
-    there: Running
-    connection: asyncpg.Connection
-
-    async def changes(self, deed: Awaitable[Any]) -> set[str]:
-        """The tables that a deed at one gateway changes, as the other hears; the one that does it knows at once."""
-        here, there = self.here.gateway.versions, self.there.gateway.versions
-        moments = here.moment, there.moment
-        await deed
-        known = changed(here, moments[0])
-        await self.all_is_heard()
-        heard = changed(there, moments[1]) - {"imports"}
-        assert heard <= known
-        return heard
-
-    async def all_is_heard(self) -> None:
-        """Return when the other gateway has heard of everything that was committed up to now."""
-        there = self.there.gateway.versions
-        moment = there.moment
-        await self.connection.execute("SELECT pg_notify('podium_changes', 'imports')")
-        await eventually(lambda: "imports" in changed(there, moment))
-
-
-def changed(versions: Versions, since: int) -> set[str]:
-    """The tables that have changed since a moment."""
-    return {table for table in TABLES if not versions.are_unchanged((table,), since)}
-
-
-@pytest.fixture
-async def pair(start_gateway: StartGateway, connection: asyncpg.Connection) -> Pair:
-    """Both of which hear of changes."""
-    here, there = [await start_gateway(jwt_secret=TOKEN_SECRET) for _ in range(2)]
-    await eventually(lambda: here.gateway.versions.are_heard and there.gateway.versions.are_heard)
-    return Pair(here, there, connection)
 
 
 async def test_results_change_what_they_add_and_nothing_else(pair: Pair) -> None:
@@ -89,6 +44,18 @@ async def test_what_administrators_do_is_a_change_and_of_the_log_too(pair: Pair)
     assert await pair.changes(pair.here.ask(WITHDRAW)) == {"results", "audit_log"}
     (entry,) = (await pair.here.ask("{ auditLog(action: WITHDRAW_STATS) { nodes { id } } }"))["auditLog"]["nodes"]
     assert await pair.changes(pair.here.ask(RESTORE, id=entry["id"])) == {"results", "audit_log"}
+
+
+async def test_a_gateway_knows_what_it_does_itself_without_hearing_of_it(start_gateway: StartGateway) -> None:
+    deaf = await start_gateway(jwt_secret=TOKEN_SECRET, answer_cache_bytes=0)
+    versions = deaf.gateway.versions
+    for mutation, tables in ((RECORD, {"orchestrators", "results"}), (REGISTER, {"regions"}), (WITHDRAW, {"results"})):
+        moment = versions.moment
+        await deaf.ask(mutation)
+        assert changed(versions, moment) - {"audit_log", "idempotency_keys"} == tables
+    moment = versions.moment
+    await deaf.ask(WITHDRAW, dry=True)
+    assert not changed(versions, moment)
 
 
 async def test_regions_that_another_gateway_registers_and_renames_are_seen(pair: Pair) -> None:

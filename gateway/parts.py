@@ -1,0 +1,55 @@
+"""Parts of a gateway, made of its settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+from db.pool import Database, Pool, PoolOptions
+from gateway.settings import Settings
+from resolvers.errors import from_driver
+from resolvers.identity import Authenticator
+from resolvers.jwks import Issuer
+from resolvers.tokens import TokenVerifier
+from schema.limits import Limits
+from schema.operations import Operations
+from schema.root import GRAPHQL_SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Connection URLs: where to write and where to read."""
+
+    write: str
+    read: str
+
+
+def database_of(settings: Settings, urls: Urls, wrote: Callable[[frozenset[str]], None]) -> Database:
+    """Where a gateway writes and reads; `wrote` is told of tables that it may have changed."""
+    options = PoolOptions(
+        size=settings.db_pool_size,
+        timeout_s=settings.read_timeout_s,
+        pooled_by_pgbouncer=settings.postgres_direct is not None,
+    )
+    write_options = replace(options, timeout_s=settings.db_timeout.total_seconds())
+    write = Pool(urls.write, write_options, from_driver, wrote)
+    return Database(write=write, read=Pool(urls.read, replace(options, for_questions=True), from_driver))
+
+
+def authenticator_of(settings: Settings, issuer: Issuer | None) -> Authenticator:
+    """Who a gateway believes that asks."""
+    tokens = TokenVerifier(
+        secrets=settings.jwt_secrets,
+        find_keys=issuer.matching if issuer else None,
+        audience=settings.jwt_audience,
+        issuer=settings.jwt_issuer,
+    )
+    return Authenticator(frozenset(settings.anonymous_scopes), settings.secrets, tokens)
+
+
+def operations_of(settings: Settings) -> Operations:
+    """What a gateway with these settings executes."""
+    return Operations(GRAPHQL_SCHEMA, introspection=settings.shows_schema, limits=limits_of(settings))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How large documents may be."""
+    return Limits(**{field.name: getattr(settings, field.name) for field in fields(Limits)})
