@@ -34,7 +34,7 @@ from schema.execution.resolving import Resolver, resolver_of
 from schema.execution.run import Run
 from schema.execution.shapes import Shape, shape_of
 
-MAX_VARIANTS = 16  # of one operation, by what @skip and @include say
+MAX_VARIANTS = 8  # of one operation, by what @skip and @include say
 
 _CONDITIONS = {"skip", "include"}
 
