@@ -1,10 +1,10 @@
 """Connections to Postgres: the pools, their codecs and timeouts, and how a statement is run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from operator import itemgetter
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, Protocol
 
 import asyncpg
@@ -14,12 +14,19 @@ from db.statements import Statement
 
 ACQUIRE_TIMEOUT_S = 1.5
 
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # that of Postgres
+_MICROSECOND = timedelta(microseconds=1)
+
 
 class Row(asyncpg.Record):
     """A row whose columns are attributes too, so that it needs no copy into an object."""
 
     __slots__ = ()
-    __attrgetter__ = itemgetter  # from many rows, columns are read faster so
+
+    @classmethod
+    def __columns__(cls, rows: Sequence["Row"]) -> dict[str, tuple[Any, ...]]:
+        """The columns of rows of one statement by name, which is faster than one attribute after the other."""
+        return dict(zip(rows[0].keys(), zip(*rows, strict=True), strict=True))
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -229,6 +236,10 @@ def _server_settings(options: PoolOptions) -> dict[str, str]:
 
 
 async def _set_codecs(connection: Any) -> None:
+    # The driver's own decoder of times takes almost twice as long.
+    await connection.set_type_codec(
+        "timestamptz", schema="pg_catalog", format="tuple", encoder=_encode_time, decoder=_decode_time
+    )
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", format="binary", encoder=_encode_jsonb, decoder=_decode_jsonb
     )
@@ -237,6 +248,14 @@ async def _set_codecs(connection: Any) -> None:
 async def _leave_as_it_is(connection: Any) -> None:
     # The driver would reset the session after every use, a round trip each; nothing here changes it.
     pass
+
+
+def _encode_time(time: datetime) -> tuple[int]:
+    return ((time - _EPOCH) // _MICROSECOND,)
+
+
+def _decode_time(micros: tuple[int]) -> datetime:
+    return micros[0] * _MICROSECOND + _EPOCH
 
 
 def _encode_jsonb(text: bytes) -> bytes:

@@ -24,7 +24,7 @@ from schema.manifest import ManifestError
 
 DRAIN_TIMEOUT_S = 25
 # A thousand results are some thousand objects, none of them in a cycle: with Python's 700, each large answer would have
-# the collector look through it several times. Documents are full of cycles, so that old ones are looked for often enough.
+# the collector look through it several times. But documents are full of cycles: old ones must be looked for at times.
 GC_THRESHOLDS = (20_000, 5, 2)
 
 log = structlog.get_logger()

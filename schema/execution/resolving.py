@@ -6,7 +6,6 @@ and handlers of exceptions.
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphql import GraphQLField, GraphQLResolveInfo, GraphQLSchema, default_field_resolver
@@ -35,28 +34,17 @@ class TypeName:
 
 
 class Attribute:
-    """An attribute of what the object is made from. A class that knows a faster way to it than `getattr` says so: its
-    `__attrgetter__` answers a function for an attribute's name, as `operator.attrgetter` does.
-    """
+    """An attribute of what the object is made from."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._getters: dict[type, Callable[[Any], Any]] = {}
 
     def values(self, run: "Run", column: FieldColumn) -> Sequence[Any]:
         """The attributes."""
-        sources, kinds = column.group.sources, column.group.kinds
-        get = self._getter(next(iter(kinds))) if len(kinds) == 1 else attrgetter(self._name)
         try:
-            return list(map(get, sources))
+            return column.group.attributes(self._name)
         except Exception:
-            return [_called(get, source) for source in sources]
-
-    def _getter(self, kind: type) -> Callable[[Any], Any]:
-        if kind not in self._getters:
-            make = getattr(kind, "__attrgetter__", attrgetter)
-            self._getters[kind] = make(self._name)
-        return self._getters[kind]
+            return [_called(getattr, source, self._name) for source in column.group.sources]
 
 
 class Function:

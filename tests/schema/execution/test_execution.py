@@ -207,12 +207,12 @@ async def test_where_not_all_can_be_found_at_once_each_is_by_itself() -> None:
 
 
 async def test_a_class_says_how_its_attributes_are_read_faster() -> None:
-    ShelfRow.read_by_key.clear()
+    ShelfRow.together.clear()
     plan = planned(LIBRARY, "{ shelves { label w: width } }")
     for _ in range(2):
         [result] = await executed(plan, None)
         assert result.data == {"shelves": [{"label": "a", "w": 1}, {"label": "b", "w": None}]}
-    assert ShelfRow.read_by_key == ["label", "width"]
+    assert ShelfRow.together == [2, 2]
 
 
 @pytest.mark.parametrize("values", [[1, 2, None], [1, "odd", 3], []])
