@@ -24,6 +24,7 @@ from gateway.health import health_routes
 from gateway.metrics import Metrics
 from gateway.middleware import BodyLimit, CancelWhenGone, Observe
 from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of
+from gateway.server_timing import ServerTiming
 from gateway.settings import VERSION, Settings
 from resolvers.announcements import CHANNELS
 from resolvers.answers import Answers
@@ -59,6 +60,7 @@ from workers.partition_maker import make_partitions
 from workers.region_refresher import refresh_regions
 
 FIRST_REGIONS_TIMEOUT_S = 1.0
+READABLE_HEADERS = ("ETag", "X-Request-Id", "Retry-After", "WWW-Authenticate")  # by pages of other origins
 
 # The middleware has one list for the whole process. Of an event stream, each subscriber would have a compressor of its
 # own for the same events.
@@ -72,7 +74,7 @@ class Gateway:
 
     def __init__(self, settings: Settings, urls: Urls) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.slow_operation_s)
         self.draining = False
         self.versions = Versions()
         self.answers: Answers[Encoded] = Answers(self.versions, settings.answer_cache_bytes)
@@ -100,6 +102,7 @@ class Gateway:
 
     def application(self) -> Starlette:
         """The ASGI application."""
+        shows_timing = self.settings.shows_timing
         application = Starlette(
             routes=[
                 *self._graphql_routes(),  # first, because routes are tried in order and these are the busiest
@@ -111,6 +114,7 @@ class Gateway:
             ],
             middleware=[
                 Middleware(Observe, metrics=self.metrics, log_all=self.settings.log_level == "DEBUG"),
+                *([Middleware(ServerTiming, readers=self.settings.http_origins)] if shows_timing else []),
                 Middleware(CancelWhenGone),
                 Middleware(BodyLimit, max_bytes=self.settings.max_body_bytes),
                 Middleware(
@@ -118,7 +122,7 @@ class Gateway:
                     allow_origins=self.settings.http_origins,
                     allow_methods=["GET", "HEAD", "POST"],
                     allow_headers=["*"],
-                    expose_headers=["ETag", "X-Request-Id", "Retry-After", "WWW-Authenticate"],
+                    expose_headers=[*READABLE_HEADERS, *(["Server-Timing"] if shows_timing else [])],
                 ),
                 Middleware(CompressMiddleware),
             ],

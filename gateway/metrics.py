@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import cache
+from math import inf
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+from gateway.observed_operations import BUCKETS_S, ObservedOperations
+
 TOO_OFTEN_FOR_LOGS = ("events_delivered", "persisted_document")
 LEVELS = {
     "results_stored": "debug",
@@ -23,9 +25,12 @@ log: Any = structlog.get_logger()
 
 
 class Metrics:
-    """This gateway's metrics, and the way of reported events into metrics and logs."""
+    """This gateway's metrics, and the way of reported events into metrics and logs.
 
-    def __init__(self) -> None:
+    GraphQL operations that take `slow_operation_s` or longer are logged.
+    """
+
+    def __init__(self, slow_operation_s: float = inf) -> None:
         self.registry = CollectorRegistry()
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=self.registry)
@@ -34,11 +39,12 @@ class Metrics:
             "podium_http_request_duration_seconds",
             "Time from a request's first byte to its answer's last.",
             ("route",),
-            buckets=LATENCY_BUCKETS_S,
+            buckets=BUCKETS_S,
             registry=self.registry,
         )
         self._requests_of = cache(lambda route, method, status: self._requests.labels(route, method, str(status)))
         self._latency_of = cache(self._latency.labels)
+        self._operations = ObservedOperations(self.registry, slow_operation_s)
         self._stored = self._counter("podium_results_stored", "Results stored.")
         self._replayed = self._counter(
             "podium_results_replayed", "Results that came again by a key, and were not stored."
@@ -75,6 +81,9 @@ class Metrics:
 
     def report(self, event: str, **facts: Any) -> None:
         """An event of any part of podium: counted, and logged with its facts."""
+        if event == "operation":
+            self._operations.observe(facts["trace"])
+            return
         self._count(event, facts)
         if event == "internal_error":
             log.error(event, exc_info=facts["error"])

@@ -29,6 +29,8 @@ log: Any = structlog.get_logger()
 class Observe:
     """Gives each request an id, counts and logs its answer, and masks what nobody caught.
 
+    A WebSocket is one request: what is logged of its operations has its id.
+
     Logged are answers that took over a second or have a status from 400 on; all of them with `log_all`.
     """
 
@@ -38,12 +40,16 @@ class Observe:
         self.log_all = log_all
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; other kinds of connections pass."""
-        if scope["type"] != "http":
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        REQUEST_ID.set(request_id.decode())
+        if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return
         started = perf_counter()
-        request_id = _request_id(scope)
         status = 0
 
         async def send_observed(message: Message) -> None:
@@ -53,7 +59,6 @@ class Observe:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
             await send(message)
 
-        REQUEST_ID.set(request_id.decode())
         try:
             await self.app(scope, receive, send_observed)
         except ClientDisconnect:  # before its body was complete

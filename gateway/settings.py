@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -139,6 +140,7 @@ class Settings(BaseSettings):
     regions_cache_timeout: Seconds = timedelta(seconds=60)
     secret: str | None = None
     secret_previous: str | None = None
+    slow_operation: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=1)
     start_time_window: Hours = timedelta(hours=24)
 
     @property
@@ -165,6 +167,16 @@ class Settings(BaseSettings):
     def read_timeout_s(self) -> float:
         """How long a question may take in the database: 5 s, or DB_TIMEOUT when that is shorter."""
         return min(5.0, self.db_timeout.total_seconds())
+
+    @property
+    def slow_operation_s(self) -> float:
+        """From how long on operations are logged; infinite when none is."""
+        return self.slow_operation.total_seconds() or inf
+
+    @property
+    def shows_timing(self) -> bool:
+        """Whether answers tell how long each step took."""
+        return self.env == "development"
 
     @property
     def shows_schema(self) -> bool:

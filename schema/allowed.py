@@ -8,6 +8,7 @@ from graphql import GraphQLError
 from schema.manifest import Entry, Manifest, ManifestError
 from schema.operations import Operation, Operations, Refused
 from schema.request import Request, hash_of
+from schema.trace import Trace
 
 NOT_ALLOWED = {
     "code": "DOCUMENT_NOT_ALLOWED",
@@ -39,14 +40,14 @@ class AllowedDocuments:
         """How much memory their texts take."""
         return sum(map(getsizeof, self._texts))
 
-    def prepare(self, request: Request) -> Operation:
+    def prepare(self, request: Request, trace: Trace) -> Operation:
         """The operation that is meant, of a document of the manifest; Refused for any other."""
         named = self._by_id.get(request.document_id) if request.document_id else self._texts.get(request.query)
         if named is None or request.query not in ("", named):
             self._report("persisted_document", outcome="refused")
             raise Refused([GraphQLError("This document is none of the manifest's.", extensions=NOT_ALLOWED)])
         self._report("persisted_document", outcome="hit")
-        return self._operations.prepare(request._replace(query=named))
+        return self._operations.prepare(request._replace(query=named), trace)
 
 
 def _mistakes(operations: Operations, entries: Sequence[Entry]) -> Iterator[str]:

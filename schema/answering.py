@@ -12,13 +12,18 @@ from resolvers.reading import Reads
 from schema.context import Backend, Context
 from schema.errors import answer_of
 from schema.operations import Operation, Operations
+from schema.trace import Trace
 
 
 @dataclass(frozen=True)
 class Encoded(Answer):
-    """An answer as JSON; it has no data where the operation was not executed: its variables do not fit."""
+    """An answer as JSON; it has no data where the operation was not executed: its variables do not fit.
+
+    `code` is that of its first error.
+    """
 
     has_data: bool
+    code: str | None
 
 
 class Answering:
@@ -32,14 +37,34 @@ class Answering:
     async def answer(self, operation: Operation, identity: Identity) -> Encoded:
         """The answer to a query or a mutation; Refused when it costs too much."""
         key = self._key(operation, identity)
-        if (kept := self._answers.kept(key)) is not None:
+        if (kept := self._kept(key, operation.trace)) is not None:
             return kept  # its cost was checked when it was made
         self._operations.check_cost(operation)
-        return await self._computed(key, operation, identity)
+        return await self._traced(key, operation, identity)
 
     async def execute(self, operation: Operation, identity: Identity) -> Encoded:
         """The same for an operation whose cost is checked already."""
-        return await self._computed(self._key(operation, identity), operation, identity)
+        key = self._key(operation, identity)
+        return self._kept(key, operation.trace) or await self._traced(key, operation, identity)
+
+    def _kept(self, key: bytes | None, trace: Trace) -> Encoded | None:
+        kept = self._answers.kept(key)
+        if kept is not None:
+            trace.source = "kept"
+        trace.lap("execute")
+        return kept
+
+    async def _traced(self, key: bytes | None, operation: Operation, identity: Identity) -> Encoded:
+        trace = operation.trace
+        try:
+            answer = await self._computed(key, operation, identity)
+        finally:
+            trace.lap("encode" if trace.source == "computed" else "execute")
+        if trace.source == "none":
+            trace.source = "shared"
+        if answer.code:
+            trace.fail("errors" if answer.has_data else "refused", answer.code)
+        return answer
 
     async def _computed(self, key: bytes | None, operation: Operation, identity: Identity) -> Encoded:
         if operation.kind is OperationType.MUTATION:
@@ -50,7 +75,8 @@ class Answering:
         result = await self._operations.execute(operation, Context(self._backend, identity, reads))
         answer = answer_of(result, self._backend.report, max_errors=self._operations.limits.max_errors)
         may_be_kept = operation.kind is OperationType.QUERY and not result.errors and not reads.is_personal
-        return Encoded(orjson.dumps(answer), may_be_kept, "data" in answer)
+        code = answer["errors"][0]["extensions"]["code"] if "errors" in answer else None
+        return Encoded(orjson.dumps(answer), may_be_kept, "data" in answer, code)
 
     def _key(self, operation: Operation, identity: Identity) -> bytes | None:
         """All that an answer depends on beside what it reads; None where it is for this request alone."""

@@ -10,6 +10,8 @@ from resolvers.errors import PodiumError
 from schema.errors import formatted
 from schema.operations import Operation, Operations, Refused
 from schema.request import InvalidRequest, Request, request_of
+from schema.trace import Trace
+from schema.tracing import note_failure
 
 Errors = list[GraphQLError]
 
@@ -18,18 +20,27 @@ async def answers(
     asked: Sequence[Any],
     operations: Operations,
     *,
-    prepare: Callable[[Request], Operation],
+    prepare: Callable[[Request, Trace], Operation],
     execute: Callable[[Operation], Awaitable[Any]],
     report: Callable[..., None],
 ) -> list[Any]:
     """The answers to requests in decoded JSON, in their order; what cannot be executed is answered with errors.
 
-    They cost together what one request may cost; when that is too much, none of them is executed.
+    They cost together what one request may cost; when that is too much, none of them is executed. The traces of those
+    that are executed are reported by `execute`.
     """
-    prepared = [_prepared(given, prepare) for given in asked]
+
+    def refuse(trace: Trace, error: Exception) -> None:
+        note_failure(trace, error)
+        report("operation", trace=trace)
+
+    prepared = [_prepared(given, prepare, refuse) for given in asked]
     try:
         operations.check_costs([it for it in prepared if isinstance(it, Operation)])
     except Refused as refused:
+        for it in prepared:
+            if isinstance(it, Operation):
+                refuse(it.trace, refused)
         prepared = [refused.errors if isinstance(it, Operation) else it for it in prepared]
     executed = iter(await gather(*(execute(it) for it in prepared if isinstance(it, Operation))))
     return [
@@ -38,12 +49,24 @@ async def answers(
     ]
 
 
-def _prepared(given: Any, prepare: Callable[[Request], Operation]) -> Operation | Errors:
+def _prepared(
+    given: Any, prepare: Callable[[Request, Trace], Operation], refuse: Callable[[Trace, Exception], None]
+) -> Operation | Errors:
     try:
-        return prepare(request_of(given))
+        request = request_of(given)
     except InvalidRequest as invalid:
         return [GraphQLError(str(invalid))]
-    except Refused as refused:
-        return refused.errors
-    except PodiumError as error:
+    trace = Trace()
+    try:
+        return prepare(request, trace)
+    except (InvalidRequest, Refused, PodiumError) as error:
+        refuse(trace, error)
+        return _errors_of(error)
+
+
+def _errors_of(error: InvalidRequest | Refused | PodiumError) -> Errors:
+    if isinstance(error, Refused):
+        return error.errors
+    if isinstance(error, PodiumError):
         return [GraphQLError(error.message, original_error=error)]
+    return [GraphQLError(str(error))]

@@ -23,6 +23,16 @@ def formatted(error: GraphQLError, report: Callable[..., None]) -> dict[str, Any
     return {**shown, "message": cause.message, "extensions": extensions(cause)}
 
 
+def code_of(error: GraphQLError) -> str:
+    """The `extensions.code` that `formatted` shows."""
+    cause = error.original_error
+    if isinstance(cause, PodiumError):
+        return cause.code
+    if cause is None or error.path is None:
+        return str((error.extensions or {}).get("code", "GRAPHQL_INVALID"))
+    return Internal.code
+
+
 def extensions(error: PodiumError) -> dict[str, Any]:
     """What programs read of an error: its code, a hint what to do, and the field that is wrong."""
     given = {"code": error.code, "hint": error.hint, "field": error.field, **error.details}

@@ -29,6 +29,8 @@ from schema.persisted import Documents
 from schema.request import InvalidRequest
 from schema.request import Request as Asked
 from schema.sse import EVENT_STREAM, EventStream, EventStreams, whole
+from schema.trace import Trace, shown_name
+from schema.tracing import TRACE_MARK, Tracing
 from schema.websocket import PROTOCOL
 
 
@@ -93,27 +95,36 @@ class GraphQLEndpoint:
         prepare = partial(self._prepare, request, identity, media_type)
         if isinstance(asked, list):
             return await self._answer_batch(asked, prepare, identity, media_type)
-        operation = prepare(asked)
+        with Tracing(self._backend.report) as trace:
+            request.scope[TRACE_MARK] = trace
+            response = await self._answer_one(request, prepare(asked, trace), identity, media_type)
+            trace.lap("encode")
+        return response
+
+    async def _answer_one(
+        self, request: Request, operation: Operation, identity: Identity, media_type: str
+    ) -> Response | EventStream:
         if operation.kind is OperationType.SUBSCRIPTION:
             self._operations.check_cost(operation)
             return await self._stream(operation, Context(self._backend, identity))
         return self._result(await self._answering.answer(operation, identity), request, media_type)
 
     async def _answer_batch(
-        self, asked: list[Any], prepare: Callable[[Asked], Operation], identity: Identity, media_type: str
+        self, asked: list[Any], prepare: Callable[[Asked, Trace], Operation], identity: Identity, media_type: str
     ) -> Response:
         if media_type == EVENT_STREAM:
             raise RefusedRequest(406, f"The answer to a batch can be {GRAPHQL_JSON} or {JSON}.")
+        report = self._backend.report
 
-        def prepare_cheap(asked: Asked) -> Operation:
-            operation = prepare(asked)
+        def prepare_cheap(asked: Asked, trace: Trace) -> Operation:
+            operation = prepare(asked, trace)
             self._operations.check_cost(operation)
             return operation
 
         async def execute(operation: Operation) -> orjson.Fragment:
-            return orjson.Fragment((await self._answering.execute(operation, identity)).body)
+            with Tracing(report, operation.trace):
+                return orjson.Fragment((await self._answering.execute(operation, identity)).body)
 
-        report = self._backend.report
         batch = await answers(asked, self._operations, prepare=prepare_cheap, execute=execute, report=report)
         return _json(batch, 200, media_type)
 
@@ -122,8 +133,9 @@ class GraphQLEndpoint:
         authorization = headers.get("authorization", "")
         return await self._backend.authenticator.identify(authorization, body, WebhookHeaders.of(headers))
 
-    def _prepare(self, request: Request, identity: Identity, media_type: str, asked: Asked) -> Operation:
-        operation = self._documents.prepare(asked)
+    def _prepare(self, request: Request, identity: Identity, media_type: str, asked: Asked, trace: Trace) -> Operation:
+        trace.name = shown_name(asked.name)
+        operation = self._documents.prepare(asked, trace)
         if operation.kind is OperationType.MUTATION:
             if request.method != "POST":
                 raise RefusedRequest(405, "Mutations are sent by POST.", Allow="POST")
@@ -140,7 +152,10 @@ class GraphQLEndpoint:
 
     async def _stream(self, operation: Operation, context: Context) -> EventStream:
         stream = EventStream(self._backend.report)
-        leave = await self._feeds.join(operation, context, stream)
+        try:
+            leave = await self._feeds.join(operation, context, stream)
+        finally:
+            operation.trace.executed(context.reads)
         self._streams.add(stream)
 
         expiry = None

@@ -7,7 +7,7 @@ import orjson
 from starlette.requests import Request as HttpRequest
 
 from schema.negotiation import MediaType, preferred
-from schema.request import MEMBERS, Request, request_of
+from schema.request import MEMBERS, InvalidRequest, Request, request_of
 from schema.sse import EVENT_STREAM
 
 JSON = "application/json"
@@ -19,7 +19,7 @@ METHODS = "GET, HEAD, OPTIONS, POST"
 MAX_PARAMETERS = 1000
 
 
-class RefusedRequest(Exception):
+class RefusedRequest(InvalidRequest):
     """A request that is answered without being executed."""
 
     def __init__(self, status: int, message: str, **headers: str) -> None:

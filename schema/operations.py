@@ -25,11 +25,13 @@ from schema.context import Context
 from schema.cost import OperationCost
 from schema.execution import Plan
 from schema.limits import Limits, check_variables, excess
-from schema.request import Request
+from schema.request import Request, hash_of
+from schema.trace import Trace
 from schema.validation import DocumentReader
 
 # Of memory, for documents that were looked at already: their text, the tree of it, and the plans of its operations.
 MAX_DOCUMENTS_BYTES = 64 << 20
+HASH_LENGTH = 12  # digits that tell documents apart in logs
 _BYTES_PER_CHARACTER = 300  # 140 to 260 were measured, with one plan
 
 
@@ -48,6 +50,7 @@ class Operation(NamedTuple):
     definition: OperationDefinitionNode
     plan: Plan
     costs: OperationCost
+    trace: Trace
 
     @property
     def cost(self) -> int:
@@ -74,11 +77,12 @@ class Document:
     def __init__(self, schema: GraphQLSchema, text: str, node: DocumentNode | None, errors: list[GraphQLError]) -> None:
         self.errors = errors
         self.size = _BYTES_PER_CHARACTER * len(text)
+        self.hash = hash_of(text)[:HASH_LENGTH]
         self._schema = schema
         self._node = node
         self._operations: dict[str | None, tuple[OperationDefinitionNode, Plan, OperationCost]] = {}
 
-    def operation(self, request: Request) -> Operation:
+    def operation(self, request: Request, trace: Trace) -> Operation:
         """The operation that is meant; Refused when there is none."""
         if self._node is None:
             raise Refused(self.errors)
@@ -88,7 +92,9 @@ class Document:
                 raise Refused([GraphQLError("Name one of the operations as operationName.")])
             asked = (self._schema, self._node, definition)
             self._operations[request.name] = (definition, Plan(*asked), OperationCost(*asked))
-        return Operation(request, self._node, *self._operations[request.name])
+        known = self._operations[request.name]
+        trace.understood(known[0])
+        return Operation(request, self._node, *known, trace)
 
 
 class Operations:
@@ -101,15 +107,14 @@ class Operations:
         self._reader = DocumentReader(schema, limits=limits, introspection=introspection)
         self._documents: LRUCache[str, Document] = LRUCache(MAX_DOCUMENTS_BYTES, lambda document: document.size)
 
-    def prepare(self, request: Request) -> Operation:
+    def prepare(self, request: Request, trace: Trace) -> Operation:
         """The operation that is meant; Refused when its document cannot be executed."""
-        document = self._documents.get(request.query)
-        if document is None:
-            node, errors = self._reader.read(request.query)
-            document = Document(self.schema, request.query, node, errors)
-            if document.size <= self._documents.maxsize:
-                self._documents[request.query] = document
-        return document.operation(request)
+        document = self._document(request.query)
+        trace.document = document.hash
+        trace.lap("parse")
+        operation = document.operation(request, trace)
+        trace.lap("plan")
+        return operation
 
     def errors_in(self, text: str) -> list[GraphQLError]:
         """Why a document cannot be executed; empty where its operations can."""
@@ -121,10 +126,13 @@ class Operations:
 
     def check_cost(self, operation: Operation) -> None:
         """Raise Refused for an operation that is too dear."""
-        limits, hint = self.limits, ": ask for smaller pages"
-        if errors := check_variables(operation.request.variables, limits.max_variable_values):
-            raise Refused(errors)
-        if errors := excess("maxCost", "cost", operation.cost, limits.max_cost, operation.definition, hint):
+        trace, limits, hint = operation.trace, self.limits, ": ask for smaller pages"
+        errors = check_variables(operation.request.variables, limits.max_variable_values)
+        if not errors:
+            trace.cost = operation.cost
+            errors = excess("maxCost", "cost", trace.cost, limits.max_cost, operation.definition, hint)
+        trace.lap("plan")
+        if errors:
             raise Refused(errors)
 
     def check_costs(self, operations: Sequence[Operation]) -> None:
@@ -136,7 +144,10 @@ class Operations:
 
     async def execute(self, operation: Operation, context: Context) -> ExecutionResult:
         """Execute a query or a mutation."""
-        return (await self.execute_all(operation, context, [None]))[0]
+        try:
+            return (await self.execute_all(operation, context, [None]))[0]
+        finally:
+            operation.trace.executed(context.reads)
 
     async def execute_all(self, operation: Operation, context: Context, roots: Sequence[Any]) -> list[ExecutionResult]:
         """The answers of a subscription to events of its source; what they load is loaded for all of them at once."""
@@ -169,6 +180,14 @@ class Operations:
         if isinstance(source, ExecutionResult):
             raise self._refused(source.errors or [])
         return cast(Source, source)
+
+    def _document(self, text: str) -> Document:
+        document = self._documents.get(text)
+        if document is None:
+            document = Document(self.schema, text, *self._reader.read(text))
+            if document.size <= self._documents.maxsize:
+                self._documents[text] = document
+        return document
 
     def _refused(self, errors: list[GraphQLError]) -> Refused:
         return Refused(errors[: self.limits.max_errors])

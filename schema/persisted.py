@@ -9,6 +9,7 @@ from graphql import GraphQLError
 
 from schema.operations import Operation, Operations, Refused
 from schema.request import InvalidRequest, Request, hash_of
+from schema.trace import Trace
 
 # Apollo's clients know these codes and messages: at the first they send the document, at the second no hash any more.
 NOT_FOUND = {"code": "PERSISTED_QUERY_NOT_FOUND"}
@@ -26,7 +27,7 @@ class Documents(Protocol):
     def bytes(self) -> int:
         """How much memory their texts take."""
 
-    def prepare(self, request: Request) -> Operation:
+    def prepare(self, request: Request, trace: Trace) -> Operation:
         """The operation that is meant; Refused when it cannot be executed, InvalidRequest when nothing can be meant."""
 
 
@@ -49,15 +50,15 @@ class PersistedDocuments:
         """How much memory they take."""
         return int(self._kept.currsize)
 
-    def prepare(self, request: Request) -> Operation:
+    def prepare(self, request: Request, trace: Trace) -> Operation:
         """The operation that is meant, of a document that was sent now or is kept."""
         if request.document_id is None:
-            return self._operations.prepare(request)
+            return self._operations.prepare(request, trace)
         if not request.query:
-            return self._operations.prepare(request._replace(query=self._find(request.document_id)))
+            return self._operations.prepare(request._replace(query=self._find(request.document_id)), trace)
         if request.document_id != hash_of(request.query):
             raise InvalidRequest("query: its SHA-256 is not the one that came with it.")
-        operation = self._operations.prepare(request)
+        operation = self._operations.prepare(request, trace)
         self._keep(request.document_id, request.query)
         return operation
 

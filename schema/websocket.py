@@ -20,6 +20,8 @@ from schema.origins import is_allowed
 from schema.outbox import FrameWire, MessageWire, Outbox, Wire
 from schema.persisted import Documents
 from schema.request import InvalidRequest, Request, request_of
+from schema.trace import Trace, shown_name
+from schema.tracing import Tracing
 
 PROTOCOL = "graphql-transport-ws"
 FRAMES_EXTENSION = "podium.frames"  # of the ASGI scope: where the server takes whole frames
@@ -247,7 +249,9 @@ class _Running:
 
     async def _run(self, request: Request, context: Context) -> None:
         try:
-            await self._execute(request, context)
+            with Tracing(self._session.door.backend.report) as trace:
+                trace.name = shown_name(request.name)
+                await self._execute(request, context, trace)
         except Refused as refused:
             self.refuse(refused.errors)
         except InvalidRequest as invalid:
@@ -255,15 +259,19 @@ class _Running:
         except Exception as error:  # whatever it is, the client is told
             self.refuse([shown_error(error, self._session.door.backend.report)])
 
-    async def _execute(self, request: Request, context: Context) -> None:
+    async def _execute(self, request: Request, context: Context, trace: Trace) -> None:
         door = self._session.door
-        operation = door.documents.prepare(request)
+        operation = door.documents.prepare(request, trace)
         if operation.kind is OperationType.SUBSCRIPTION:
             door.operations.check_cost(operation)
-            self._leave = await door.feeds.join(operation, context, self)
+            try:
+                self._leave = await door.feeds.join(operation, context, self)
+            finally:
+                trace.executed(context.reads)
             return
         answer = await door.answering.answer(operation, context.identity)
         self.deliver(Payloads([answer.body]))
+        trace.lap("encode")
         self.end([])
 
     def _put(self, type_: bytes, payload: bytes = b"") -> None:

@@ -11,6 +11,7 @@ from schema.operations import Operations, Refused
 from schema.persisted import PersistedDocuments
 from schema.request import Request
 from schema.root import GRAPHQL_SCHEMA
+from schema.trace import Trace
 from tests.harness import Running, StartGateway
 from tests.subscribers import hears, open_socket
 
@@ -163,17 +164,17 @@ def test_the_most_recently_used_documents_are_kept_in_bounded_memory() -> None:
     documents = PersistedDocuments(Operations(GRAPHQL_SCHEMA, limits=Limits()), 5_000, lambda event, **facts: None)
     queries = [f'{{ __type(name: "{number}") {{ name }} }}' for number in range(100)]
     for query in queries:
-        documents.prepare(Request(query, None, None, hash_of(query)))
-        documents.prepare(Request("", None, None, hash_of(queries[0])))
+        documents.prepare(Request(query, None, None, hash_of(query)), Trace())
+        documents.prepare(Request("", None, None, hash_of(queries[0])), Trace())
         assert documents.bytes <= 5_000
     assert 5 < len(documents) < 15
-    assert documents.prepare(Request("", None, None, hash_of(queries[99]))).request.query == queries[99]
+    assert documents.prepare(Request("", None, None, hash_of(queries[99])), Trace()).request.query == queries[99]
     with pytest.raises(Refused):
-        documents.prepare(Request("", None, None, hash_of(queries[1])))
+        documents.prepare(Request("", None, None, hash_of(queries[1])), Trace())
 
 
 def test_a_document_that_is_larger_than_the_store_is_executed_and_not_kept() -> None:
     documents = PersistedDocuments(Operations(GRAPHQL_SCHEMA, limits=Limits()), 5_000, lambda event, **facts: None)
     query = f'{{ __type(name: "{"a" * 5_000}") {{ name }} }}'
-    assert documents.prepare(Request(query, None, None, hash_of(query))).request.query == query
+    assert documents.prepare(Request(query, None, None, hash_of(query)), Trace()).request.query == query
     assert (len(documents), documents.bytes) == (0, 0)
