@@ -7,11 +7,10 @@ from functools import partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette_compress import CompressMiddleware, add_compress_type, remove_compress_type
+from starlette_compress import add_compress_type, remove_compress_type
 
 from compat_rest.export import MEDIA_TYPES, ExportApi
 from compat_rest.leaderboard import LeaderboardApi
@@ -22,7 +21,7 @@ from gateway import pages
 from gateway.document_files import read_manifest
 from gateway.health import health_routes
 from gateway.metrics import Metrics
-from gateway.middleware import BodyLimit, CancelWhenGone, Observe
+from gateway.middleware import BodyLimit, CancelWhenGone, ForBrowsers, Observe
 from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of
 from gateway.server_timing import ServerTiming
 from gateway.settings import VERSION, Settings
@@ -118,13 +117,12 @@ class Gateway:
                 Middleware(CancelWhenGone),
                 Middleware(BodyLimit, max_bytes=self.settings.max_body_bytes),
                 Middleware(
-                    CORSMiddleware,
+                    ForBrowsers,
                     allow_origins=self.settings.http_origins,
                     allow_methods=["GET", "HEAD", "POST"],
                     allow_headers=["*"],
                     expose_headers=[*READABLE_HEADERS, *(["Server-Timing"] if shows_timing else [])],
                 ),
-                Middleware(CompressMiddleware),
             ],
             lifespan=self._lifespan,
         )

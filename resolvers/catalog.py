@@ -54,9 +54,15 @@ class Catalog:
 
     async def regions(self) -> list[Row]:
         """All regions (id, code, job_type, name, created_at), by code and job type; at most `ttl_s` old."""
-        if self._clock() >= self._regions_until or self._regions_have_changed():
-            await self._read_regions()
+        if (known := self.known_regions()) is not None:
+            return known
+        await self._read_regions()
         return self._regions
+
+    def known_regions(self) -> list[Row] | None:
+        """All regions as they were read last; None when they have to be read again."""
+        has_to_be_read = self._clock() >= self._regions_until or self._regions_have_changed()
+        return None if has_to_be_read else self._regions
 
     async def region(self, code: str, job_type: str | None) -> Row | None:
         """A region by its exact code, for any kind of job where none is named; None when there is none."""

@@ -1,10 +1,12 @@
 """What results are about, asked for: regions, pipelines and orchestrators."""
 
+from collections.abc import Awaitable
 from functools import partial
 from typing import Annotated, Any
 
 import strawberry
 from strawberry import Info
+from strawberry.utils.await_maybe import await_maybe
 
 from resolvers import leaderboard, listing
 from resolvers.page import encode_cursor, page_request
@@ -21,13 +23,13 @@ Address = Annotated[str, strawberry.argument(description="The orchestrator's add
 @strawberry.type
 class CatalogQuery:
     @strawberry.field(extensions=[READ], description="The places that tests run from, by code.")
-    async def regions(
+    def regions(
         self,
         info: Info,
         job_type: Annotated[JobType | None, strawberry.argument(description="Only those for this kind.")] = None,
     ) -> list[Region]:
-        rows: Any = await context_of(info).regions()
-        return [row for row in rows if job_type is None or row.job_type == job_type.value]
+        rows: Any = context_of(info).regions()
+        return rows if job_type is None else _tested(rows, job_type)  # type: ignore[return-value]
 
     @strawberry.field(extensions=[READ], description="The AI pipelines seen in results, by name.")
     async def pipelines(
@@ -84,3 +86,7 @@ class CatalogQuery:
             orchestrator=await context.orchestrators.load(top["orchestrator"]),
             region=await context.region(top["region"], "ai"),
         )
+
+
+async def _tested(rows: list[Any] | Awaitable[list[Any]], job_type: JobType) -> list[Region]:
+    return [row for row in await await_maybe(rows) if row.job_type == job_type.value]

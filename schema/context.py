@@ -174,10 +174,11 @@ class Context:
         """The window that is meant by an argument."""
         return during.window(self) if during else self.default_window
 
-    async def regions(self) -> Any:
-        """All regions (id, code, job_type, name, created_at), by code and job type."""
+    def regions(self) -> list[Any] | Awaitable[list[Any]]:
+        """All regions (id, code, job_type, name, created_at), by code and job type, or an awaitable of them."""
         self.reads.note(REGIONS.tables)
-        return await self.backend.catalog.regions()
+        known = self.backend.catalog.known_regions()
+        return self.backend.catalog.regions() if known is None else known
 
     async def region(self, code: str, job_type: str | None) -> Any:
         """A region by its code, for a kind of job where that is known."""

@@ -31,8 +31,8 @@ class Group:
         self.objects: list[dict[str, Any]] = [selection.template.copy() for _ in sources]
 
     def attributes(self, name: str) -> Sequence[Any]:
-        """This attribute of all sources. A class that knows a faster way than `getattr` says so: its `__columns__` has the
-        attributes of many of its objects by name.
+        """This attribute of all sources. A class that knows a faster way than `getattr` says so: its `__columns__` has
+        many objects' attributes by name.
         """
         if self._columns is None:
             self._columns = _columns_of(self.sources)
