@@ -58,7 +58,7 @@ class Run:
 
     def complete(self, column: Column, values: Values) -> Waiting:
         """Complete the values of a column, one for each of its places; an exception is a value that failed."""
-        if isinstance(values, Awaitable):
+        if not isinstance(values, list | tuple) and isinstance(values, Awaitable):
             return [self._complete_found(column, values)]
         kinds = set(map(type, values))
         if any(map(_may_be_awaitable, kinds)) and any(map(is_awaitable, values)):
