@@ -1,7 +1,11 @@
 # podium's image: an environment from hash-checked requirements, then a slim runtime without pip and build tools.
+# With requirements-otel.txt, it can send spans.
 ARG PYTHON_VERSION=3.11
+ARG REQUIREMENTS=requirements.txt
 
 FROM python:${PYTHON_VERSION}-slim-bookworm AS build
+
+ARG REQUIREMENTS
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
@@ -9,7 +13,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 
 WORKDIR /src
 
-COPY requirements.txt ./
+COPY ${REQUIREMENTS} ./requirements.txt
 RUN python -m venv --without-pip /opt/podium \
     && pip --python /opt/podium/bin/python install --no-cache-dir --require-hashes -r requirements.txt
 

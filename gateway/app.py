@@ -22,7 +22,7 @@ from gateway.document_files import read_manifest
 from gateway.health import health_routes
 from gateway.metrics import Metrics
 from gateway.middleware import BodyLimit, CancelWhenGone, ForBrowsers, Observe
-from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of
+from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of, spans_of
 from gateway.server_timing import ServerTiming
 from gateway.settings import VERSION, Settings
 from resolvers.announcements import CHANNELS
@@ -73,7 +73,8 @@ class Gateway:
 
     def __init__(self, settings: Settings, urls: Urls) -> None:
         self.settings = settings
-        self.metrics = Metrics(settings.slow_operation_s)
+        self._spans = spans_of(settings)
+        self.metrics = Metrics(settings.slow_operation_s, self._spans.send if self._spans else None)
         self.draining = False
         self.versions = Versions()
         self.answers: Answers[Encoded] = Answers(self.versions, settings.answer_cache_bytes)
@@ -113,6 +114,7 @@ class Gateway:
             ],
             middleware=[
                 Middleware(Observe, metrics=self.metrics, log_all=self.settings.log_level == "DEBUG"),
+                *([Middleware(self._spans.keep_parent)] if self._spans else []),
                 *([Middleware(ServerTiming, readers=self.settings.http_origins)] if shows_timing else []),
                 Middleware(CancelWhenGone),
                 Middleware(BodyLimit, max_bytes=self.settings.max_body_bytes),
@@ -156,6 +158,8 @@ class Gateway:
             if self._issuer:
                 await self._issuer.close()
             await self.db.close()
+            if self._spans:
+                await self._spans.close()
 
     def _loops(self) -> dict[str, Coroutine[None, None, None]]:
         report = self.metrics.report

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from gateway.observed_operations import BUCKETS_S, ObservedOperations
+from schema.trace import Trace
 
 TOO_OFTEN_FOR_LOGS = ("events_delivered", "persisted_document")
 LEVELS = {
@@ -27,10 +28,10 @@ log: Any = structlog.get_logger()
 class Metrics:
     """This gateway's metrics, and the way of reported events into metrics and logs.
 
-    GraphQL operations that take `slow_operation_s` or longer are logged.
+    GraphQL operations that take `slow_operation_s` or longer are logged; all are given to `send_span`.
     """
 
-    def __init__(self, slow_operation_s: float = inf) -> None:
+    def __init__(self, slow_operation_s: float = inf, send_span: Callable[[Trace], None] | None = None) -> None:
         self.registry = CollectorRegistry()
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=self.registry)
@@ -44,7 +45,7 @@ class Metrics:
         )
         self._requests_of = cache(lambda route, method, status: self._requests.labels(route, method, str(status)))
         self._latency_of = cache(self._latency.labels)
-        self._operations = ObservedOperations(self.registry, slow_operation_s)
+        self._operations = ObservedOperations(self.registry, slow_operation_s, send_span)
         self._stored = self._counter("podium_results_stored", "Results stored.")
         self._replayed = self._counter(
             "podium_results_replayed", "Results that came again by a key, and were not stored."

@@ -1,5 +1,6 @@
 """Reported operations become metrics, and those that were slow log lines."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -16,11 +17,12 @@ log: Any = structlog.get_logger()
 class ObservedOperations:
     """The metrics of GraphQL operations; clients choose the names of these, so nothing is counted by name.
 
-    Operations that take `slow_s` or longer are logged.
+    Operations that take `slow_s` or longer are logged; all are sent as spans where there is a `send_span`.
     """
 
-    def __init__(self, registry: CollectorRegistry, slow_s: float) -> None:
+    def __init__(self, registry: CollectorRegistry, slow_s: float, send_span: Callable[[Trace], None] | None) -> None:
         self._slow_s = slow_s
+        self._send_span = send_span
         durations = Histogram(
             "podium_operation_duration_seconds",
             "Time for which GraphQL operations were worked on; of subscriptions, for their opening.",
@@ -44,6 +46,8 @@ class ObservedOperations:
             self._errors.labels(trace.code).inc()
         if seconds >= self._slow_s:
             log.warning("slow_operation", **_facts(trace))
+        if self._send_span:
+            self._send_span(trace)
 
 
 def _facts(trace: Trace) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 from db.pool import Database, Pool, PoolOptions
-from gateway.settings import Settings
+from gateway.settings import Settings, SettingsError
 from resolvers.errors import from_driver
 from resolvers.identity import Authenticator
 from resolvers.jwks import Issuer
@@ -12,6 +13,9 @@ from resolvers.tokens import TokenVerifier
 from schema.limits import Limits
 from schema.operations import Operations
 from schema.root import GRAPHQL_SCHEMA
+
+if TYPE_CHECKING:
+    from gateway.spans import Spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +57,15 @@ def operations_of(settings: Settings) -> Operations:
 def limits_of(settings: Settings) -> Limits:
     """How large documents may be."""
     return Limits(**{field.name: getattr(settings, field.name) for field in fields(Limits)})
+
+
+def spans_of(settings: Settings) -> "Spans | None":
+    """Where a gateway sends spans, if anywhere; SettingsError when what it needs for that is not installed."""
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    try:
+        from gateway.spans import Spans
+    except ImportError:
+        message = "OTEL_EXPORTER_OTLP_ENDPOINT: spans need the extra otel: pip install -r requirements-otel.txt"
+        raise SettingsError(message) from None
+    return Spans(settings.otel_exporter_otlp_endpoint, settings.otel_service_name)

@@ -18,7 +18,7 @@ from gateway.app import Gateway
 from gateway.demo import fill_with_demo
 from gateway.parts import Urls
 from gateway.protocol import Http, WebSocket
-from gateway.settings import Settings
+from gateway.settings import Settings, SettingsError
 from resolvers.errors import NotMigrated, Unavailable
 from schema.manifest import ManifestError
 
@@ -68,7 +68,7 @@ async def serve(settings: Settings, *, demo: bool = False) -> None:
 def _gateway(settings: Settings, urls: Urls) -> Gateway:
     try:
         return Gateway(settings, urls)
-    except ManifestError as error:
+    except (ManifestError, SettingsError) as error:
         raise ServeError(str(error)) from None
 
 

@@ -129,6 +129,8 @@ class Settings(BaseSettings):
     max_introspection_depth: Annotated[int | None, _limit(1)] = 15
     max_tokens: Annotated[int | None, _limit(1)] = 1000
     max_variable_values: Annotated[int | None, _limit(0)] = 50_000
+    otel_exporter_otlp_endpoint: WebUrl = None
+    otel_service_name: str = "podium"
     persisted_documents_bytes: int = Field(default=4 << 20, ge=0)
     pipelines_cache_timeout: Seconds = timedelta(seconds=60)
     podium_data_dir: Path = Path("podium-data")

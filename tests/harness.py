@@ -154,9 +154,11 @@ async def serving(gateway: Gateway) -> AsyncIterator[Running]:
 
 
 @asynccontextmanager
-async def serving_answers(answer: Callable[[Request], Awaitable[Response]]) -> AsyncIterator[str]:
-    """The URL of another party's HTTP server, which answers GET / inside the block."""
-    async with _listening(Starlette(routes=[Route("/", answer)])) as url:
+async def serving_answers(
+    answer: Callable[[Request], Awaitable[Response]], path: str = "/", method: str = "GET"
+) -> AsyncIterator[str]:
+    """The URL of another party's HTTP server, which answers at one path inside the block."""
+    async with _listening(Starlette(routes=[Route(path, answer, methods=[method])])) as url:
         yield url
 
 
