@@ -16,6 +16,7 @@ from schema.trace import MAX_NAME_LENGTH, Trace, shown_name
 from schema.tracing import Tracing
 from tests.harness import Database, Pair, Running, StartGateway, calls_of, eventually, locked
 from tests.subscribers import hears, open_socket
+from tests.test_kept_answers import in_flight
 
 PIPELINES = "query Shown { pipelines { name } }"
 STEPS = ["parse", "plan", "execute", "encode"]
@@ -68,7 +69,7 @@ async def test_an_answer_that_was_kept_or_shared_says_so(pair: Pair, database: D
     async with locked(database) as lock:
         asking = [asyncio.create_task(post(pair.here, PIPELINES)) for _ in range(2)]
         await lock.until_someone_waits()
-        await eventually(lambda: len(pair.here.gateway.answers._flights) == 1)
+        await in_flight(2)
     answers = [*await asyncio.gather(*asking), await post(pair.here, PIPELINES)]
     sources = [answer.headers["server-timing"].rpartition("answer;desc=")[2] for answer in answers]
     assert sorted(sources) == ["computed", "kept", "shared"]
