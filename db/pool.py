@@ -155,14 +155,10 @@ class Pool:
         """One connection, for several statements; free again at the end of the block."""
         try:
             connection = await self._acquire()
-            running = Connection(connection)
             try:
-                yield running
+                yield connection
             finally:
-                # Any transaction has ended by now; one that failed may have been committed all the same.
-                if running.written:
-                    self._wrote(running.written)
-                await self._pool.release(connection)
+                await self._release(connection)
         except Exception as error:
             self._raise(error)
 
@@ -174,8 +170,15 @@ class Pool:
 
     async def fetch(self, statement: Statement, **parameters: Any) -> list[Row]:
         """All rows."""
-        async with self.connection() as connection:
-            return await connection.fetch(statement, **parameters)
+        # A question is mostly one statement: this does what `connection` does, without its generator.
+        try:
+            connection = await self._acquire()
+            try:
+                return await connection.fetch(statement, **parameters)
+            finally:
+                await self._release(connection)
+        except Exception as error:
+            self._raise(error)
 
     async def fetchrow(self, statement: Statement, **parameters: Any) -> Row | None:
         """The first row, None where there is none."""
@@ -193,11 +196,17 @@ class Pool:
             raise error
         raise translated from error
 
-    async def _acquire(self) -> Any:
+    async def _acquire(self) -> Connection:
         try:
-            return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            return Connection(await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S))
         except TimeoutError as error:
             raise PoolExhausted(f"no connection within {ACQUIRE_TIMEOUT_S} s") from error
+
+    async def _release(self, connection: Connection) -> None:
+        # Any transaction has ended by now; one that failed may have been committed all the same.
+        if connection.written:
+            self._wrote(connection.written)
+        await self._pool.release(connection._connection)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
@@ -123,6 +123,8 @@ class Answers(Generic[AnswerT]):
         if size * LARGEST_PART > self._max_bytes or not self._versions.are_heard or not reads.are_current():
             return
         self._drop(key)
+        # An encoder leaves up to as much room again behind what it has written; a copy has none.
+        answer = replace(answer, body=memoryview(answer.body).tobytes())
         # Nothing of it has changed up to this moment, so that it counts from here.
         self._kept[key] = _Kept(answer, reads.tables, self._versions.moment, reads.good_until, size)
         self.bytes += size

@@ -39,6 +39,11 @@ class Group:
         column = self._columns.get(name)
         return [getattr(source, name) for source in self.sources] if column is None else column
 
+    def fill(self, key: str, values: Sequence[Any]) -> None:
+        """Put completed values in place, one in each object."""
+        for object_, value in zip(self.objects, values, strict=True):
+            object_[key] = value
+
     def path(self, i: int) -> Path | None:
         """The path of an object."""
         return self.column.path(self.index[i]) if self.column else None
@@ -66,9 +71,7 @@ class FieldColumn:
 
     def fill(self, values: Sequence[Any]) -> None:
         """Put completed values in place, one for each."""
-        key = self.field.key
-        for object_, value in zip(self.group.objects, values, strict=True):
-            object_[key] = value
+        self.group.fill(self.field.key, values)
 
     def put(self, i: int, value: Any) -> None:
         """Put one in place."""

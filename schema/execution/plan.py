@@ -2,21 +2,29 @@
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterator, Sequence
+from enum import Enum
+from types import NoneType
 from typing import Any
 
 from graphql import (
+    BooleanValueNode,
     DirectiveNode,
     DocumentNode,
+    EnumValueNode,
     ExecutionResult,
     Executor,
     FieldNode,
+    FloatValueNode,
     FragmentDefinitionNode,
     GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
+    IntValueNode,
     Node,
+    NullValueNode,
     OperationDefinitionNode,
     OperationType,
+    StringValueNode,
     VariableNode,
     default_field_resolver,
     default_type_resolver,
@@ -30,12 +38,13 @@ from graphql.execution.collect_fields import (
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
-from schema.execution.resolving import Resolver, resolver_of
+from schema.execution.resolving import Attribute, Resolver, resolver_of
 from schema.execution.run import Run
 from schema.execution.shapes import Shape, shape_of
 
 MAX_VARIANTS = 8  # of one operation, by what @skip and @include say
 
+_LITERAL = (BooleanValueNode, EnumValueNode, FloatValueNode, IntValueNode, NullValueNode, StringValueNode)
 _CONDITIONS = {"skip", "include"}
 
 
@@ -130,13 +139,25 @@ class Field:
         assert definition is not None  # the document is valid
         self.definition: GraphQLField = definition
         self.resolver: Resolver = resolver_of(schema, definition, self.name)
+        self.attribute = self.resolver.name if isinstance(self.resolver, Attribute) else None
+        self._constant: dict[str, Any] | None = None
         self.shape: Shape = shape_of(definition.type, lambda type_: selection.below(type_, details))
 
     def arguments(self, variables: VariableValues) -> dict[str, Any]:
         """The values of its arguments; GraphQLError when one is missing or wrong after all."""
         if not self.definition.args:
             return {}
-        return get_argument_values(self.definition, self.nodes[0], variables)
+        if self._constant is not None:
+            return self._constant
+        values = get_argument_values(self.definition, self.nodes[0], variables)
+        given = [argument.value for argument in self.nodes[0].arguments or ()]
+        if all(isinstance(node, _LITERAL) for node in given) and all(map(_is_constant, values.values())):
+            self._constant = values  # the same for each request, and nobody can change them
+        return values
+
+
+def _is_constant(value: Any) -> bool:
+    return isinstance(value, str | int | float | Enum | NoneType)
 
 
 def _directives(nodes: Sequence[Node]) -> Iterator[DirectiveNode]:

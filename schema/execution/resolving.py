@@ -37,14 +37,14 @@ class Attribute:
     """An attribute of what the object is made from."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
 
     def values(self, run: "Run", column: FieldColumn) -> Sequence[Any]:
         """The attributes."""
         try:
-            return column.group.attributes(self._name)
+            return column.group.attributes(self.name)
         except Exception:
-            return [_called(getattr, source, self._name) for source in column.group.sources]
+            return [_called(getattr, source, self.name) for source in column.group.sources]
 
 
 class Function:

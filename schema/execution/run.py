@@ -2,17 +2,17 @@
 
 from asyncio import gather
 from collections.abc import Awaitable, Sequence
-from functools import lru_cache
-from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import ExecutionResult, Executor, GraphQLError, GraphQLResolveInfo, located_error
 from graphql.pyutils import is_awaitable
 
 from schema.execution.columns import Column, FieldColumn, Group
+from schema.execution.kinds import may_be_awaitable
+from schema.execution.shapes import Leaf
 
 if TYPE_CHECKING:
-    from schema.execution.plan import Selection
+    from schema.execution.plan import Field, Selection
 
 Waiting = list[Awaitable[None]]
 Values = Sequence[Any] | Awaitable[Sequence[Any]]
@@ -52,8 +52,9 @@ class Run:
         """Find and complete the fields of all objects of a group; what is to be awaited for that."""
         waiting: Waiting = []
         for field in group.selection.fields:
-            column = FieldColumn(group, field)
-            waiting += self.complete(column, field.resolver.values(self, column))
+            if not _are_filled(group, field):
+                column = FieldColumn(group, field)
+                waiting += self.complete(column, field.resolver.values(self, column))
         return waiting
 
     def complete(self, column: Column, values: Values) -> Waiting:
@@ -61,7 +62,7 @@ class Run:
         if not isinstance(values, list | tuple) and isinstance(values, Awaitable):
             return [self._complete_found(column, values)]
         kinds = set(map(type, values))
-        if any(map(_may_be_awaitable, kinds)) and any(map(is_awaitable, values)):
+        if any(map(may_be_awaitable, kinds)) and any(map(is_awaitable, values)):
             return [self._complete_awaited(column, values)]
         return column.shape.complete(self, column, values, kinds)
 
@@ -125,6 +126,21 @@ class Run:
         return [ExecutionResult(*result) for result in zip(data, [list_ or None for list_ in errors], strict=True)]
 
 
+def _are_filled(group: Group, field: "Field") -> bool:
+    """Whether the values of a field are attributes, all of them usual ones, and so in place: most columns are that."""
+    if field.attribute is None or not isinstance(field.shape, Leaf):
+        return False
+    try:
+        values = group.attributes(field.attribute)
+    except Exception:
+        return False
+    completed = field.shape.converted(values, set(map(type, values)))
+    if completed is None:
+        return False
+    group.fill(field.key, completed)
+    return True
+
+
 def _nullable_place(column: Column, i: int) -> tuple[Column, int] | None:
     """The smallest part of the answer around a value that may be null; None where that is the whole answer."""
     place: tuple[Column, int] | None = (column, i)
@@ -152,8 +168,3 @@ async def _settled(awaitables: Sequence[Awaitable[Any]]) -> Sequence[Any]:
         if isinstance(value, BaseException) and not isinstance(value, Exception):
             raise value  # somebody has cancelled it
     return values
-
-
-@lru_cache(maxsize=1000)
-def _may_be_awaitable(kind: type) -> bool:
-    return hasattr(kind, "__await__") or issubclass(kind, GeneratorType)

@@ -2,7 +2,6 @@
 
 from asyncio import gather
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from itertools import repeat
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -20,14 +19,16 @@ from graphql import (
     is_leaf_type,
 )
 from graphql.pyutils import inspect, is_async_iterable, is_awaitable, is_iterable
-from graphql.pyutils.undefined import UndefinedType
 
 from schema.execution.columns import Column, Group, ItemColumn
+from schema.execution.kinds import is_present, may_be_awaitable
 from schema.execution.leaves import leaf_columns
 
 if TYPE_CHECKING:
     from schema.execution.plan import Selection
     from schema.execution.run import Run, Waiting
+
+_NULL = {NoneType}
 
 Below = Callable[[GraphQLObjectType], "Selection"]
 
@@ -48,7 +49,7 @@ class Shape:
         raise TypeError(f"{type(self)} completes no values")
 
     def _present(self, run: "Run", column: Column, values: Sequence[Any], kinds: set[type]) -> Sequence[int]:
-        if all(map(_is_present, kinds)):
+        if all(map(is_present, kinds)):
             return range(len(values))
         return [i for i, value in enumerate(values) if self._is_there(run, column, i, value)]
 
@@ -75,16 +76,22 @@ class Leaf(Shape):
 
     def complete(self, run: "Run", column: Column, values: Sequence[Any], kinds: set[type]) -> "Waiting":
         """All values at once, or one by one where any is unusual."""
-        completed = self._columns.convert(values) if self._are_usual(kinds) else None
+        completed = self.converted(values, kinds)
         if completed is None:
             completed = [self._one(run, column, i, value) for i, value in enumerate(values)]
         column.fill(completed)
         return []
 
+    def converted(self, values: Sequence[Any], kinds: set[type]) -> Sequence[Any] | None:
+        """All values at once; None when there is anything unusual among them."""
+        return self._columns.convert(values) if self._are_usual(kinds) else None
+
     def _are_usual(self, kinds: set[type]) -> bool:
         if self.is_nullable:
-            kinds = kinds - {NoneType}
-        return all(map(_is_present, kinds)) if self._columns.kinds is None else kinds <= self._columns.kinds
+            kinds = kinds - _NULL
+        if self._columns.kinds is not None:
+            return kinds <= self._columns.kinds
+        return all(map(is_present, kinds)) and not any(map(may_be_awaitable, kinds))
 
     def _one(self, run: "Run", column: Column, i: int, value: Any) -> Any:
         if not self._is_there(run, column, i, value):
@@ -288,8 +295,3 @@ def _called(function: Callable[..., Any], *arguments: Any) -> Any:
 
 async def _value_of(given: Any) -> Any:
     return await given if is_awaitable(given) else given
-
-
-@lru_cache(maxsize=1000)
-def _is_present(kind: type) -> bool:
-    return not issubclass(kind, NoneType | UndefinedType | Exception)
