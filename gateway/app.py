@@ -256,7 +256,7 @@ class Gateway:
         for name, pool in pools.items():
             watch(f"podium_{name}_pool_connections", f"Connections of the {name} pool.", partial(_pool_state, pool))
         watch("podium_answers_kept", "Answers kept until what they are made of changes.", lambda: len(self.answers))
-        watch("podium_answers_bytes", "Memory that they take.", lambda: self.answers.bytes)
+        watch("podium_answers_bytes", "Memory that they take.", lambda: self.answers.used_bytes)
         self.metrics.watch_counts(
             "podium_answers", "Answers given, by where they came from.", lambda: self.answers.counts
         )

@@ -2,12 +2,13 @@
 
 import asyncio
 import hashlib
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
+
+from cachetools import LRUCache
 
 from resolvers.reading import Reads
 from resolvers.versions import Versions
@@ -46,16 +47,20 @@ class Answers(Generic[AnswerT]):
     """
 
     def __init__(self, versions: Versions, max_bytes: int, clock: Callable[[], float] = monotonic) -> None:
-        self.bytes = 0
         self.counts = {"kept": 0, "shared": 0, "computed": 0}
         self._versions = versions
         self._max_bytes = max_bytes
         self._clock = clock
-        self._kept: OrderedDict[bytes, _Kept[AnswerT]] = OrderedDict()
+        self._kept: LRUCache[bytes, _Kept[AnswerT]] = LRUCache(max_bytes, lambda kept: kept.size)
         self._flights: dict[bytes, _Flight[AnswerT]] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    @property
+    def used_bytes(self) -> int:
+        """How much memory those take that are kept."""
+        return int(self._kept.currsize)
 
     @property
     def are_shared(self) -> bool:
@@ -72,9 +77,8 @@ class Answers(Generic[AnswerT]):
         if key is None or kept is None or not self._versions.are_heard:
             return None
         if not self._versions.are_unchanged(kept.tables, kept.moment) or self._clock() >= kept.good_until:
-            self._drop(key)
+            del self._kept[key]
             return None
-        self._kept.move_to_end(key)
         self.counts["kept"] += 1
         return kept.answer
 
@@ -122,18 +126,10 @@ class Answers(Generic[AnswerT]):
         size = len(key) + len(answer.body) + OVERHEAD_BYTES
         if size * LARGEST_PART > self._max_bytes or not self._versions.are_heard or not reads.are_current():
             return
-        self._drop(key)
         # An encoder leaves up to as much room again behind what it has written; a copy has none.
         answer = replace(answer, body=memoryview(answer.body).tobytes())
         # Nothing of it has changed up to this moment, so that it counts from here.
         self._kept[key] = _Kept(answer, reads.tables, self._versions.moment, reads.good_until, size)
-        self.bytes += size
-        while self.bytes > self._max_bytes:
-            self._drop(next(iter(self._kept)))
-
-    def _drop(self, key: bytes) -> None:
-        if (kept := self._kept.pop(key, None)) is not None:
-            self.bytes -= kept.size
 
 
 class _Kept(NamedTuple, Generic[AnswerT]):

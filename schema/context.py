@@ -194,8 +194,8 @@ class Context:
     def regions_of(self, ids: Sequence[int]) -> list[Any] | Awaitable[list[Any]]:
         """The regions with these ids, or an awaitable of them when any is not known yet."""
         self.reads.note(REGIONS.tables)
-        catalog = self.backend.catalog
-        return catalog.known_regions_of(ids) or catalog.regions_of(ids)
+        known = self.backend.catalog.known_regions_of(ids)
+        return self.backend.catalog.regions_of(ids) if known is None else known
 
     def find_orchestrators(self, addresses: Sequence[str]) -> list[Any]:
         """Awaitables of the orchestrators with these addresses; all of a request are read at once."""

@@ -222,7 +222,7 @@ async def test_answers_to_different_questions_take_a_bounded_part_of_memory(star
     query = "query ($n: Int) { stats(first: $n) { nodes { id } } }"
     for number in range(200):
         await running.ask(query, n=number)
-    assert 0 < running.gateway.answers.bytes <= 50_000
+    assert 0 < running.gateway.answers.used_bytes <= 50_000
     assert 10 < len(running.gateway.answers) < 100
 
 
@@ -245,7 +245,7 @@ async def test_the_metrics_say_where_answers_came_from(pair: Pair) -> None:
     assert 'podium_answers_total{source="kept"} 2.0' in shown
     assert 'podium_answers_total{source="computed"} 1.0' in shown
     assert "podium_answers_kept 1.0" in shown
-    assert f"podium_answers_bytes {float(pair.here.gateway.answers.bytes)}" in shown
+    assert f"podium_answers_bytes {float(pair.here.gateway.answers.used_bytes)}" in shown
 
 
 async def test_no_answer_is_older_than_an_acknowledged_write_of_its_client(pair: Pair, database: Database) -> None:

@@ -1,11 +1,11 @@
 """What an operation asks: selections of fields, worked out once for a document, and executed often."""
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Iterator, Sequence
 from enum import Enum
 from types import NoneType
 from typing import Any
 
+from cachetools import LRUCache
 from graphql import (
     BooleanValueNode,
     DirectiveNode,
@@ -64,7 +64,7 @@ class Plan:
             and all(node.name.value in _CONDITIONS for node in directives)
             and not any(node.variable_definitions for node in definitions)
         )
-        self._variants: OrderedDict[tuple[bool, ...], Selection] = OrderedDict()
+        self._variants: LRUCache[tuple[bool, ...], Selection] = LRUCache(MAX_VARIANTS)
 
     def execute(
         self, roots: Sequence[Any], context: Any, variables: VariableValues
@@ -93,8 +93,6 @@ class Plan:
         selection = self._variants.get(key)
         if selection is None:
             selection = self._variants[key] = self._selected(dict(zip(self.conditions, key, strict=True)))
-            if len(self._variants) > MAX_VARIANTS:
-                self._variants.popitem(last=False)
         return selection
 
     def _selected(self, conditions: dict[str, bool]) -> "Selection":

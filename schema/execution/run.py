@@ -1,7 +1,8 @@
 """One execution: columns are resolved and completed, what has to be awaited is awaited, failures become errors."""
 
 from asyncio import gather
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import ExecutionResult, Executor, GraphQLError, GraphQLResolveInfo, located_error
@@ -63,7 +64,7 @@ class Run:
             return [self._complete_found(column, values)]
         kinds = set(map(type, values))
         if any(map(may_be_awaitable, kinds)) and any(map(is_awaitable, values)):
-            return [self._complete_awaited(column, values)]
+            return [self.complete_later(column, values, partial(self._complete_settled, column))]
         return column.shape.complete(self, column, values, kinds)
 
     def fail(self, column: Column, i: int, error: Exception) -> None:
@@ -91,13 +92,19 @@ class Run:
         column.round += 1
         await self.finish(self.complete(column, values))
 
-    async def _complete_awaited(self, column: Column, values: Sequence[Any]) -> None:
-        settled = list(values)
-        index = [i for i, value in enumerate(values) if is_awaitable(value)]
-        for i, value in zip(index, await _settled([values[i] for i in index]), strict=True):
+    async def complete_later(
+        self, column: Column, awaited: Sequence[Any], complete: Callable[[Sequence[Any]], Waiting]
+    ) -> None:
+        """Complete a column when these values are there, of which some are awaited; what fails is an exception."""
+        settled = list(awaited)
+        index = [i for i, value in enumerate(awaited) if is_awaitable(value)]
+        for i, value in zip(index, await _settled([awaited[i] for i in index]), strict=True):
             settled[i] = value
         column.round += 1
-        await self.finish(column.shape.complete(self, column, settled, set(map(type, settled))))
+        await self.finish(complete(settled))
+
+    def _complete_settled(self, column: Column, values: Sequence[Any]) -> Waiting:
+        return column.shape.complete(self, column, values, set(map(type, values)))
 
     async def _awaited(self, waiting: Waiting, group: Group) -> list[ExecutionResult]:
         await self.finish(waiting)

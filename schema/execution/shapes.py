@@ -2,6 +2,7 @@
 
 from asyncio import gather
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import repeat
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -153,9 +154,8 @@ class Objects(Shape):
         belong = _called_with_each(is_type_of, values, info)
         if all(answer is True for answer in belong):
             return self._complete_objects(run, column, index, values)
-        if any(map(is_awaitable, belong)):
-            return [self._complete_awaited(run, column, index, values, belong)]
-        return self._complete_those(run, column, index, values, belong)
+        complete = partial(self._complete_those, run, column, index, values)
+        return [run.complete_later(column, belong, complete)] if any(map(is_awaitable, belong)) else complete(belong)
 
     def _complete_those(
         self, run: "Run", column: Column, index: Sequence[int], values: Sequence[Any], belong: Sequence[Any]
@@ -170,13 +170,6 @@ class Objects(Shape):
             else:
                 fitting.append((i, value))
         return self._complete_objects(run, column, [i for i, _ in fitting], [value for _, value in fitting])
-
-    async def _complete_awaited(
-        self, run: "Run", column: Column, index: Sequence[int], values: Sequence[Any], belong: Sequence[Any]
-    ) -> None:
-        answers = await gather(*map(_value_of, belong), return_exceptions=True)
-        column.round += 1
-        await run.finish(self._complete_those(run, column, index, values, answers))
 
     def _complete_objects(self, run: "Run", column: Column, index: Sequence[int], values: Sequence[Any]) -> "Waiting":
         if self._selection is None:
@@ -201,9 +194,8 @@ class Abstract(Shape):
         resolve_type = self._type.resolve_type or run.executor.type_resolver
         info = run.info(column, index[0])
         names = _called_with_each(resolve_type, values, info, self._type)
-        if any(map(is_awaitable, names)):
-            return [self._complete_awaited(run, column, index, values, names)]
-        return self._complete_named(run, column, index, values, names)
+        complete = partial(self._complete_named, run, column, index, values)
+        return [run.complete_later(column, names, complete)] if any(map(is_awaitable, names)) else complete(names)
 
     def _complete_named(
         self, run: "Run", column: Column, index: Sequence[int], values: Sequence[Any], names: Sequence[Any]
@@ -217,13 +209,6 @@ class Abstract(Shape):
             objects = self._objects_of(run, name)
             waiting += objects._complete_present(run, column, [i for i, _ in those], [value for _, value in those])
         return waiting
-
-    async def _complete_awaited(
-        self, run: "Run", column: Column, index: Sequence[int], values: Sequence[Any], names: Sequence[Any]
-    ) -> None:
-        known = await gather(*map(_value_of, names), return_exceptions=True)
-        column.round += 1
-        await run.finish(self._complete_named(run, column, index, values, known))
 
     def _is_valid(self, run: "Run", column: Column, i: int, value: Any, name: Any) -> bool:
         if isinstance(name, str) and name in self._objects:
@@ -291,7 +276,3 @@ def _called(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     except Exception as error:
         return error
-
-
-async def _value_of(given: Any) -> Any:
-    return await given if is_awaitable(given) else given

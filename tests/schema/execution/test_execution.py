@@ -161,6 +161,15 @@ async def test_a_future_that_somebody_cancels_cancels_the_execution() -> None:
         await executed(plan, Thing("root", things=[Thing("a", next=future), Thing("b", next=future)]))
 
 
+async def test_a_check_of_types_that_somebody_cancels_cancels_the_execution() -> None:
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    small: Any = build_schema("type Query { things: [Thing] } type Thing { name: String }")
+    small.type_map["Thing"].is_type_of = lambda *_: future
+    with pytest.raises(asyncio.CancelledError):
+        await executed(planned(small, "{ things { name } }"), Thing("root", things=[Thing("a"), Thing("b")]))
+
+
 async def test_events_are_executed_together_and_answered_apart() -> None:
     plan = planned(LIBRARY, "subscription { published { number author { name } requiredAuthor { name } } }")
     events = [Book.make(number) for number in (1, 6, 4)]
