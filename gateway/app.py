@@ -14,6 +14,7 @@ from starlette_compress import add_compress_type, remove_compress_type
 
 from compat_rest.export import MEDIA_TYPES, ExportApi
 from compat_rest.leaderboard import LeaderboardApi
+from db.leading import LeadershipLine
 from db.listening import ListeningLine
 from db.pool import Pool
 from db.statements import STATEMENTS
@@ -54,9 +55,10 @@ from schema.sse import EVENT_STREAM, EventStreams
 from schema.websocket import WebSocketEndpoint
 from workers.batcher import Batcher
 from workers.key_purger import purge_keys
+from workers.leader import Leader, Loops
 from workers.listener import listen
 from workers.partition_maker import make_partitions
-from workers.region_refresher import refresh_regions
+from workers.region_refresher import refresh_now, refresh_regions
 
 FIRST_REGIONS_TIMEOUT_S = 1.0
 READABLE_HEADERS = ("ETag", "X-Request-Id", "Retry-After", "WWW-Authenticate")  # by pages of other origins
@@ -89,7 +91,8 @@ class Gateway:
         self.recorder = Recorder(self.catalog, self.results.submit, self._store_once)
         self._issuer = Issuer(settings.jwt_jwks_url, self.metrics.report) if settings.jwt_jwks_url else None
         self.authenticator = authenticator_of(settings, self._issuer)
-        self._open_line = partial(ListeningLine.open, settings.postgres_direct or urls.write, CHANNELS)
+        direct = settings.postgres_direct or urls.write
+        self._open_line = partial(ListeningLine.open, direct, CHANNELS)
         connect = partial(self._open_line, "podium listener")
         report = self.metrics.report
         self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
@@ -97,7 +100,9 @@ class Gateway:
         self.documents = self._documents()
         self.answering = Answering(self.feeds.operations, self.feeds.backend, self.answers)
         self.event_streams = EventStreams()
-        self._regions_known = asyncio.Event()
+        self.leader = Leader(
+            partial(LeadershipLine.open, direct, "podium leadership"), self._loops_of_the_leader(), report
+        )
         self._watch()
 
     def application(self) -> Starlette:
@@ -143,18 +148,18 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, application: Starlette) -> AsyncIterator[None]:
         writer = asyncio.create_task(self.results.run(), name="results")
-        loops = [asyncio.create_task(loop, name=name) for name, loop in self._loops().items()]
+        loops = {name: asyncio.create_task(loop, name=name) for name, loop in self._loops().items()}
         try:
-            if self.settings.catalyst_region_url:
-                await asyncio.wait([asyncio.create_task(self._regions_known.wait())], timeout=FIRST_REGIONS_TIMEOUT_S)
+            if first_regions := loops.get("first_regions"):
+                await asyncio.wait([first_regions], timeout=FIRST_REGIONS_TIMEOUT_S)
             yield
         finally:
             await self.broadcast.close()
             self.results.stop()
             await writer
-            for task in loops:
+            for task in loops.values():
                 task.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await asyncio.gather(*loops.values(), return_exceptions=True)
             if self._issuer:
                 await self._issuer.close()
             await self.db.close()
@@ -162,16 +167,26 @@ class Gateway:
                 await self._spans.close()
 
     def _loops(self) -> dict[str, Coroutine[None, None, None]]:
+        """What runs in every process."""
+        report = self.metrics.report
+        loops = {"leadership": self.leader.run()}
+        if url := self.settings.catalyst_region_url:
+            # Once in each, so that it knows the regions before it serves, whoever leads.
+            loops["first_regions"] = refresh_now(url, self._register_regions, report)
+        if self.settings.answer_cache_bytes:
+            loops["versions"] = listen(self.versions, self._hear_of_changes, report)
+        return loops
+
+    def _loops_of_the_leader(self) -> Loops:
+        """What runs in one process among all gateways of a database: a loop that others must not run goes here."""
         report = self.metrics.report
         loops = {
-            "partitions": make_partitions(partial(create_partitions, self.db), report),
-            "keys": purge_keys(partial(forget_keys, self.db), report),
+            "partitions": partial(make_partitions, partial(create_partitions, self.db), report),
+            "keys": partial(purge_keys, partial(forget_keys, self.db), report),
         }
         if url := self.settings.catalyst_region_url:
             interval_s = self.settings.regions_cache_timeout.total_seconds()
-            loops["regions"] = refresh_regions(url, self._register_regions, report, interval_s)
-        if self.settings.answer_cache_bytes:
-            loops["versions"] = listen(self.versions, self._hear_of_changes, report)
+            loops["regions"] = partial(refresh_regions, url, self._register_regions, report, interval_s)
         return loops
 
     async def _hear_of_changes(self, heard: Callable[[str, str], None]) -> ListeningLine:
@@ -183,7 +198,6 @@ class Gateway:
 
     async def _register_regions(self, names: dict[str, str]) -> None:
         await self.catalog.register_regions(names, "transcoding")
-        self._regions_known.set()
 
     async def _store_results(self, checked: list[CheckedResult]) -> list[ResultKey]:
         stored = await store_results(self.db, self.catalog, checked)
@@ -265,6 +279,7 @@ class Gateway:
         watch("podium_persisted_documents_bytes", "Memory that they take.", lambda: self.documents.bytes)
         watch("podium_subscribers", "Subscriptions that are told of events.", lambda: self.feeds.ready)
         watch("podium_feeds", "Different subscriptions among them.", lambda: self.feeds.number)
+        watch("podium_is_leader", "1 where the loops run that one gateway runs for all.", lambda: self.leader.leads)
 
 
 def _pool_state(pool: Pool) -> dict[str, float]:

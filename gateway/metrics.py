@@ -18,6 +18,7 @@ LEVELS = {
     "results_stored": "debug",
     "results_replayed": "debug",
     "results_refused": "debug",
+    "leadership_lost": "warning",
     "listener_lost": "warning",
     "export_broken": "warning",
 }

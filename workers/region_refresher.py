@@ -15,10 +15,17 @@ async def refresh_regions(
     url: str, register: Callable[[dict[str, str]], Awaitable[None]], report: Callable[..., None], interval_s: float
 ) -> None:
     """Fetch now and every `interval_s`, until cancelled; `register` gets the display names by upper-case code."""
+    while True:
+        await refresh_now(url, register, report)
+        await asyncio.sleep(max(interval_s, 1.0))
+
+
+async def refresh_now(
+    url: str, register: Callable[[dict[str, str]], Awaitable[None]], report: Callable[..., None]
+) -> None:
+    """Fetch once."""
     async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=True) as client:
-        while True:
-            await refresh_once(client, url, register, report)
-            await asyncio.sleep(max(interval_s, 1.0))
+        await refresh_once(client, url, register, report)
 
 
 async def refresh_once(
