@@ -2,16 +2,19 @@
 
 import argparse
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, pairwise
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import asyncpg
 
 from db.pool import Database, Pool, PoolOptions
+from db.statements import Statement, parse
 from resolvers.catalog import Catalog
 from resolvers.errors import from_driver
 from resolvers.filters import FILTER_IDS
@@ -36,12 +39,13 @@ FAILURE_SHARE = 0.08
 WARM_SHARE = 0.85
 SEGMENTS = 30
 
-COLUMNS = (
-    *("recorded_at", "timestamp", "success_rate", "round_trip_time", "seg_duration", "upload_time", "download_time"),
-    *("transcode_time", "orchestrator_id", "region_id", "model_id", "segments_sent", "segments_received"),
-    *("model_is_warm", "errors", "payload"),
+PARTS = 2  # made at the same time, each by one process of Postgres
+ROWS_AT_ONCE = 100_000
+
+_STATEMENTS = parse("bench", Path(__file__).with_name("results.sql").read_text())
+DEFINE_UNIFORM, RESERVE_IDS, MAKE_RESULTS = (
+    _STATEMENTS[f"bench.{name}"] for name in ("define_uniform", "reserve_ids", "make_results")
 )
-PAYLOAD = '{"input_parameters": "{\\"prompt\\": \\"a bear, take %d\\"}", "response_payload": "{\\"seed\\": %d}"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,54 +87,64 @@ def addresses(seed: int) -> list[str]:
     return [f"0x{rng.getrandbits(160):040x}" for _ in range(ORCHESTRATORS)]
 
 
-def records(dataset: Dataset, world: World) -> Iterator[tuple[Any, ...]]:
-    """The results in the order of their times, as rows of `COLUMNS`."""
-    rng = Random(dataset.seed)
-    cumulated = list(accumulate(1 / rank for rank in range(1, len(world.orchestrators) + 1)))
-    step = (dataset.until - dataset.since) / max(dataset.results, 1)
-    for number in range(dataset.results):
-        at = dataset.since + step * (number + rng.random())
-        orchestrator = rng.choices(world.orchestrators, cum_weights=cumulated)[0]
-        row = _ai_row if rng.random() < AI_SHARE else _transcoding_row
-        yield at, int(at.timestamp()), *row(rng, world, orchestrator)
-
-
 async def fill(url: str, dataset: Dataset) -> list[str]:
-    """Store the results as the owner of the tables, and the addresses of their orchestrators, which it answers."""
+    """Store the results as a superuser, and the addresses of their orchestrators, which it answers."""
     world = await _settle(url, dataset)
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.copy_records_to_table(
-            "results", schema_name="podium", columns=COLUMNS, records=records(dataset, world)
-        )
+    async with _connected(url) as connection:
+        first_id = await connection.fetchval(*_bound(RESERVE_IDS, number=dataset.results))
+        given = _given(dataset, world) | {"first_id": first_id}
+        edges = [dataset.results * part // PARTS for part in range(PARTS + 1)]
+        await asyncio.gather(*(_make(url, range(*part), given) for part in pairwise(edges)))
         await connection.execute("VACUUM (ANALYZE) podium.results")
         await connection.execute("VACUUM (ANALYZE) podium.orchestrators, podium.models, podium.pipelines")
-    finally:
-        await connection.close()
     return addresses(dataset.seed)
 
 
-def _transcoding_row(rng: Random, world: World, orchestrator: Place) -> tuple[Any, ...]:
-    region = rng.choice(world.transcoding_regions)
-    received = SEGMENTS if rng.random() >= FAILURE_SHARE else rng.randrange(SEGMENTS)
-    round_trip = rng.lognormvariate(-0.3, 0.35) * orchestrator.factor * region.factor
-    times = (round_trip, 2.0, 0.18 * round_trip, 0.12 * round_trip, 0.6 * round_trip)
-    errors = "[]" if received == SEGMENTS else _errors(rng, SEGMENTS - received)
-    return received / SEGMENTS, *times, orchestrator.id, region.id, None, SEGMENTS, received, None, errors, None
+async def _make(url: str, numbers: range, given: dict[str, Any]) -> None:
+    async with _connected(url) as connection:
+        # Checks of foreign keys take twice as long as all the rest, and every id here is one that was looked up.
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(DEFINE_UNIFORM.sql)
+        for first in numbers[::ROWS_AT_ONCE]:
+            last = min(first + ROWS_AT_ONCE, numbers.stop) - 1
+            await connection.execute(*_bound(MAKE_RESULTS, first=first, last=last, **given))
 
 
-def _ai_row(rng: Random, world: World, orchestrator: Place) -> tuple[Any, ...]:
-    region, model, warm = rng.choice(world.ai_regions), rng.choice(world.models), rng.random() < WARM_SHARE
-    success = rng.random() >= FAILURE_SHARE
-    round_trip = rng.lognormvariate(0, 0.3) * orchestrator.factor * region.factor * model.factor * (1 if warm else 3)
-    errors = "[]" if success else _errors(rng, 1)
-    payload = PAYLOAD % (rng.randrange(1000), rng.getrandbits(31))
-    places = (orchestrator.id, region.id, model.id)
-    return float(success), round_trip, None, None, None, None, *places, None, None, warm, errors, payload
+def _given(dataset: Dataset, world: World) -> dict[str, Any]:
+    cumulated = list(accumulate(1 / rank for rank in range(1, len(world.orchestrators) + 1)))
+    return {
+        "seed": dataset.seed,
+        "since": dataset.since,
+        "step_s": timedelta(days=dataset.days).total_seconds() / max(dataset.results, 1),
+        "shares": [reached / cumulated[-1] for reached in cumulated[:-1]],
+        **_places("orchestrators", "paces", world.orchestrators),
+        **_places("regions", "region_factors", world.transcoding_regions),
+        **_places("ai_regions", "ai_region_factors", world.ai_regions),
+        **_places("models", "usual_s", world.models),
+        "error_codes": ERROR_CODES,
+        "ai_share": AI_SHARE,
+        "failure_share": FAILURE_SHARE,
+        "warm_share": WARM_SHARE,
+        "segments": SEGMENTS,
+    }
 
 
-def _errors(rng: Random, count: int) -> str:
-    return f'[{{"error_code": "{rng.choice(ERROR_CODES)}", "count": {count}}}]'
+def _places(ids: str, factors: str, places: list[Place]) -> dict[str, list[float]]:
+    return {ids: [place.id for place in places], factors: [place.factor for place in places]}
+
+
+def _bound(statement: Statement, **given: Any) -> tuple[Any, ...]:
+    sql, values = statement.bound(given)
+    return sql, *values
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def _settle(url: str, dataset: Dataset) -> World:
@@ -180,7 +194,7 @@ def _models() -> Iterator[tuple[str, str, float]]:
 def main() -> None:
     """Fill the database of a connection URL."""
     parser = argparse.ArgumentParser(prog="python -m bench.generate", description=__doc__)
-    parser.add_argument("url", help="connection URL of the owner of podium's tables")
+    parser.add_argument("url", help="connection URL of a superuser in a podium database")
     parser.add_argument("--results", type=int, default=200_000)
     parser.add_argument("--days", type=float, default=30, help="spread over the last DAYS")
     parser.add_argument("--seed", type=int, default=1)

@@ -85,7 +85,7 @@ async def filled(directory: Path, *, results: int, seed: int) -> AsyncIterator[F
         database = Filled(postgres, None)
         if not await database.number_of_results():
             began = perf_counter()
-            await fill(postgres.logins.owner, Dataset(results, datetime.now(UTC), seed=seed))
+            await fill(postgres.logins.superuser, Dataset(results, datetime.now(UTC), seed=seed))
             database = Filled(postgres, perf_counter() - began)
         yield database
 

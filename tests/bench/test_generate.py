@@ -19,6 +19,14 @@ SELECT avg((model_id IS NOT NULL)::integer), avg((success_rate < 1)::integer),
 FROM podium.results
 """
 
+# What foreign keys would refuse: they are not checked while results are made.
+ORPHANS = """
+SELECT count(*) FROM podium.results AS r
+WHERE NOT EXISTS (SELECT FROM podium.orchestrators WHERE id = orchestrator_id)
+  OR NOT EXISTS (SELECT FROM podium.regions WHERE id = region_id AND (job_type = 'ai') = (model_id IS NOT NULL))
+  OR model_id IS NOT NULL AND NOT EXISTS (SELECT FROM podium.models WHERE id = model_id)
+"""
+
 
 async def test_a_seed_always_makes_the_same_results(new_database: NewDatabase) -> None:
     first = await made(new_database, DATASET)
@@ -28,7 +36,7 @@ async def test_a_seed_always_makes_the_same_results(new_database: NewDatabase) -
 
 
 async def test_results_are_spread_over_the_days(database: Database, connection: asyncpg.Connection) -> None:
-    await fill(database.logins.owner, DATASET)
+    await fill(database.logins.superuser, DATASET)
     times = [row[0] for row in await connection.fetch("SELECT recorded_at FROM podium.results ORDER BY id")]
     assert times == sorted(times)
     assert DATASET.since <= times[0] < DATASET.since + timedelta(hours=1)
@@ -36,7 +44,7 @@ async def test_results_are_spread_over_the_days(database: Database, connection: 
 
 
 async def test_results_are_skewed_as_real_ones_are(database: Database, connection: asyncpg.Connection) -> None:
-    busiest = await fill(database.logins.owner, DATASET)
+    busiest = await fill(database.logins.superuser, DATASET)
     numbers = Counter(row[0] for row in await connection.fetch(OWNERS))
     assert 0.15 < numbers[busiest[0]] / DATASET.results < 0.25
     assert numbers[busiest[0]] > numbers[busiest[9]] > numbers[busiest[60]]
@@ -45,12 +53,22 @@ async def test_results_are_skewed_as_real_ones_are(database: Database, connectio
     assert 0.25 < shares[0] < 0.35
     assert 0.05 < shares[1] < 0.11
     assert shares[2] == 0
+    assert await connection.fetchval(ORPHANS) == 0
+
+
+async def test_a_second_dataset_is_added_with_ids_of_its_own(
+    database: Database, connection: asyncpg.Connection
+) -> None:
+    for seed in (7, 8):
+        await fill(database.logins.superuser, Dataset(100, UNTIL, days=2, seed=seed))
+    assert await connection.fetchval("SELECT array_agg(id ORDER BY id) FROM podium.results") == list(range(1, 201))
+    assert await connection.fetchval("SELECT nextval('podium.results_id_seq')") == 201
 
 
 async def test_the_api_answers_about_them(
     database: Database, connection: asyncpg.Connection, start_gateway: StartGateway
 ) -> None:
-    orchestrators = await fill(database.logins.owner, DATASET)
+    orchestrators = await fill(database.logins.superuser, DATASET)
     client = (await start_gateway()).client
     stats = (await client.get(f"/api/aggregated_stats?{SINCE}")).json()
     assert set(stats) <= set(orchestrators)
@@ -67,7 +85,7 @@ async def test_the_api_answers_about_them(
 async def made(new_database: NewDatabase, dataset: Dataset) -> list[str]:
     """The rows that a dataset makes in a new database."""
     database = await new_database()
-    await fill(database.logins.owner, dataset)
+    await fill(database.logins.superuser, dataset)
     connection = await asyncpg.connect(database.logins.superuser)
     try:
         return [row[0] for row in await connection.fetch("SELECT r::text FROM podium.results AS r ORDER BY id")]
