@@ -59,6 +59,7 @@ bench: setup $(VENV)/node/.made  ## measure on made-up results, about 3 minutes;
 
 bench-full: $(VENV)/.dev $(VENV)/node/.made  ## the same on more results and for longer, with 10,000 documents compared and 10,000 requests made up, about 30 minutes
 	@$(BIN)/podium bench --full --seconds 10
+	@$(BIN)/podium bench growth $(ARGS)
 	@$(BIN)/podium bench graphql --rounds 10 --seconds 2
 	@PODIUM_DOCUMENTS=10000 PODIUM_REQUESTS=10000 $(BIN)/python -m pytest tests/schema/execution tests/test_garbage.py
 

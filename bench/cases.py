@@ -1,7 +1,8 @@
-"""What is measured: each case is an endless stream of requests, different ones unless it says that they are kept."""
+"""What is measured: each case is an endless stream of requests, different ones unless their answers are kept."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count, cycle
 from random import Random
 from time import time
@@ -18,21 +19,23 @@ PIPELINE = "text-to-image"
 MODEL = "ByteDance/SDXL-Lightning"
 AVERAGE_RANK = 19  # of 100 orchestrators by 1/rank, the one with 1 % of the results
 BODIES = 1000
-AGGREGATES = orjson.dumps(
-    {
-        "query": "{ aggregates(groupBy: [ORCHESTRATOR], orderBy: [SCORE_DESC], filter: { jobType: TRANSCODING }) "
-        "{ totalCount nodes { orchestrator { address } score successRate roundTripScore samples } } }"
-    }
-)
+POSTS = "post_stats"
+AGGREGATES = """{ aggregates(groupBy: [ORCHESTRATOR], orderBy: [SCORE_DESC], filter: { jobType: TRANSCODING })
+  { totalCount nodes { orchestrator { address } score successRate roundTripScore samples } } }"""
+STANDINGS = """query ($since: DateTime!) { leaderboard(jobType: TRANSCODING, during: { since: $since })
+  { rank orchestrator { address } score lowerBound samples } }"""
+SERIES = """query ($since: DateTime!) { series(bucket: DAY, groupBy: [REGION], filter: { jobType: TRANSCODING,
+  during: { since: $since } }) { label points { at score successRate samples } } }"""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A name, how its requests are made, and how many connections they are sent on."""
+    """A name, how its requests are made, how many connections they are sent on, and whether answers are kept."""
 
     name: str
     requests: Callable[[], Iterator[bytes]]
     connections: tuple[int, ...] = (1, 16)
+    is_kept: bool = False
 
 
 def cases(orchestrators: list[str], secret: str) -> list[Case]:
@@ -53,17 +56,34 @@ def cases(orchestrators: list[str], secret: str) -> list[Case]:
         Case("top_ai_score", lambda: _top_ai_scores(orchestrators)),
         Case("pipelines", lambda: _since("/api/pipelines", 1, {})),
         Case("regions", lambda: cycle([get_request("/api/regions")])),
-        Case("graphql aggregates, kept", lambda: cycle([post_request("/graphql", AGGREGATES)])),
-        Case("post_stats", lambda: _posts(orchestrators, secret), connections=(1, 32)),
+        Case("graphql leaderboard 24 h", lambda: _asked_since(STANDINGS, 1)),
+        Case("graphql leaderboard 30 days", lambda: _asked_since(STANDINGS, 30)),
+        Case("graphql series 30 days", lambda: _asked_since(SERIES, 30)),
+        Case(POSTS, lambda: _posts(orchestrators, secret), connections=(1, 32)),
+        Case("aggregated_stats 24 h, kept", lambda: cycle([get_request("/api/aggregated_stats")]), is_kept=True),
+        Case("graphql aggregates, kept", lambda: cycle([_asked(AGGREGATES)]), is_kept=True),
     ]
 
 
 def _since(path: str, days: float, parameters: dict[str, str]) -> Iterator[bytes]:
+    for since in _beginnings(days):
+        yield get_request(f"{path}?{urlencode({'since': f'{since:.6f}', **parameters})}")
+
+
+def _asked_since(document: str, days: float) -> Iterator[bytes]:
+    for since in _beginnings(days):
+        yield _asked(document, since=datetime.fromtimestamp(since, UTC))
+
+
+def _beginnings(days: float) -> Iterator[float]:
     began = time() - days * DAY_S
     for number in count():
         # A second apart, within an hour; the fraction keeps them apart beyond that.
-        since = began - number % 3600 - number * 1e-6
-        yield get_request(f"{path}?{urlencode({'since': f'{since:.6f}', **parameters})}")
+        yield began - number % 3600 - number * 1e-6
+
+
+def _asked(document: str, **variables: object) -> bytes:
+    return post_request("/graphql", orjson.dumps({"query": document, "variables": variables}))
 
 
 def _top_ai_scores(orchestrators: list[str]) -> Iterator[bytes]:

@@ -3,13 +3,15 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import cast
 
 END = b"\r\n\r\n"
 PATIENCE_S = 30.0  # for the last answers
+Look = Callable[[float, bytes], None]  # given when a request was sent, by `perf_counter`, and its answer with the head
+
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 
@@ -65,13 +67,19 @@ def joined(loads: Iterable[Load]) -> Load:
 
 
 async def load(
-    address: tuple[str, int], requests: Iterator[bytes], *, connections: int, seconds: float, size: int | None = None
+    address: tuple[str, int],
+    requests: Iterator[bytes],
+    *,
+    connections: int,
+    seconds: float,
+    size: int | None = None,
+    look: Look | None = None,
 ) -> Load:
     """Send requests for some seconds, on each connection the next one as soon as an answer is there.
 
-    With a `size`, the bodies of all answers must have so many bytes.
+    With a `size`, the bodies of all answers must have so many bytes. `look` is shown each answer.
     """
-    run = _Run(address, requests, seconds, size)
+    run = _Run(address, requests, seconds, size, look)
     clients = [asyncio.create_task(run.keep_busy()) for _ in range(connections)]
     done, late = await asyncio.wait(clients, timeout=seconds + PATIENCE_S)
     for client in late:
@@ -85,9 +93,17 @@ async def load(
 class _Run:
     """What the connections of one load share."""
 
-    def __init__(self, address: tuple[str, int], requests: Iterator[bytes], seconds: float, size: int | None) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        requests: Iterator[bytes],
+        seconds: float,
+        size: int | None,
+        look: Look | None,
+    ) -> None:
         self.requests = requests
         self.size = size
+        self.look = look
         self.statuses: Counter[int] = Counter()
         self.latencies_s: list[float] = []
         self.lost = self.wrong = 0
@@ -146,6 +162,8 @@ class _Connection(asyncio.Protocol):
         status, size = int(self._received[9:12]), len(self._received) - self._body_at
         run.statuses[status] += 1
         run.wrong += status < 400 and run.size not in (None, size)
+        if run.look:
+            run.look(self._sent_at, self._received)
         self._waits = False
         if now >= run.ends_at or _CLOSE.search(self._received, 0, self._received.find(END)):
             self._transport.close()

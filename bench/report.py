@@ -10,13 +10,21 @@ HEADS = ("connections", "requests/s", "p50 ms", "p99 ms", "errors", "gateway µs
 COMPARED = ("requests/s", "p50 ms", "gateway µs", "Postgres µs", "errors", "other cores", "req/s ratio", "p50 ratio")
 MEASURED = ("requests_per_s", "p50_ms", "gateway_us", "postgres_us", "errors", "other_cores")
 
+_SIZES = {
+    "row": ("row",),
+    "indexes": ("indexes",),
+    "share of roll-ups": ("rollups",),
+    "all": ("row", "indexes", "rollups"),
+    "all, without payload": ("bare_row", "indexes", "rollups"),
+}
+
 
 def table(report: dict[str, Any]) -> str:
     """A run as text; bench/README.md says what its columns are."""
     lines = [_line("", HEADS)]
-    for name, *values in (measurement.values() for measurement in report["measurements"]):
+    for name, *values in (found.values() for found in [*report["measurements"], *report["kept_measurements"]]):
         lines.append(_line(name, (_shown(value) for value in values)))
-    return "\n".join([*lines, "", *_facts(report)])
+    return "\n".join([*lines, "", *_freshness(report["freshness"]), *_facts(report)])
 
 
 def side_by_side(report: dict[str, Any]) -> str:
@@ -34,6 +42,21 @@ def side_by_side(report: dict[str, Any]) -> str:
     where = report["machine"]
     turns = f"turns of each server, on 16 connections and on 1: {report['rounds']} of {report['seconds']:g} s"
     return "\n".join([*lines, "", *absent, f"{_filled(report)}, {turns}", *_machine(where)])
+
+
+def growth_table(report: dict[str, Any]) -> str:
+    """How each case does with more and more results, and what a result takes on disk."""
+    stages = report["stages"]
+    lines = [_line("p50 ms, p99 ms", (*(f"{stage['results']:,}" for stage in stages), "last step"))]
+    for found in zip(*(stage["measurements"] for stage in stages), strict=True):
+        times = (f"{_shown(one['p50_ms'])}, {_shown(one['p99_ms'])}" for one in found)
+        lines.append(_line(_case(found[0]), (*times, f"{found[-1]['p50_ms'] / found[-2:][0]['p50_ms']:.2f}x")))
+    posts = [stage["measurements"][-1]["requests_per_s"] for stage in stages]
+    lines += ["", _line("posts/s", map(_shown, posts)), _line("filled in s", (_shown(s["fill_s"]) for s in stages))]
+    lines.append("bytes per result")
+    for name, parts in _SIZES.items():
+        lines.append(_line(f"  {name}", (_shown(sum(stage["size"][part] for part in parts)) for stage in stages)))
+    return "\n".join([*lines, "", f"{report['seconds']:g} s for each case", *_machine(report["machine"])])
 
 
 def save(report: dict[str, Any], kind: str = "") -> Path:
@@ -54,6 +77,14 @@ def _facts(report: dict[str, Any]) -> list[str]:
     ]
 
 
+def _freshness(found: dict[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    reads = f"{found['reads_per_s']:,.0f} reads/s, p50 {found['p50_ms']:,.1f} ms, p99 {found['p99_ms']:,.1f} ms"
+    age = f"none older than {found['oldest_s']:.2f} s by {found['probes']} results of new orchestrators"
+    return [f"aggregated_stats while {found['posts_per_s']:,.0f} posts/s come in: {reads}, {age}"]
+
+
 def _filled(report: dict[str, Any]) -> str:
     stored = f" stored in {report['fill_s']:.1f} s" if report["fill_s"] else ""
     return f"{report['results']:,} results{stored}"
@@ -71,6 +102,10 @@ def _machine(where: dict[str, Any]) -> list[str]:
 
 def _times(podium: dict[str, Any], other: dict[str, Any], name: str) -> str:
     return f"{podium[name] / other[name]:.2f}x" if podium["server"] == "podium" and other[name] else ""
+
+
+def _case(found: dict[str, Any]) -> str:
+    return found["name"] if found["connections"] == 1 else f"{found['name']}, {found['connections']} connections"
 
 
 def _line(name: str, values: Any) -> str:

@@ -73,7 +73,17 @@ class Served:
 @asynccontextmanager
 async def served(directory: Path, *, results: int, seed: int) -> AsyncIterator[Served]:
     """A gateway on the database of a directory, which is filled unless it has results already."""
-    async with filled(directory, results=results, seed=seed) as database, gateway(database, directory) as server:
+    async with (
+        filled(directory, results=results, seed=seed) as database,
+        serving(database, directory, seed=seed) as server,
+    ):
+        yield server
+
+
+@asynccontextmanager
+async def serving(database: Filled, directory: Path, *, seed: int, **settings: str) -> AsyncIterator[Served]:
+    """A gateway on a database that was filled with this seed."""
+    async with gateway(database, directory, **settings) as server:
         yield Served(server, database, addresses(seed))
 
 

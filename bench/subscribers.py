@@ -151,9 +151,16 @@ class Posts:
         self._rng = Random(1)
         self._numbers = count(FIRST_TIMESTAMP)
 
-    async def send(self, address: tuple[str, int], orchestrators: list[str], per_s: int, seconds: float) -> None:
-        """Post for some seconds."""
-        while len(self.idle) < POSTERS:
+    async def send(
+        self,
+        address: tuple[str, int],
+        orchestrators: list[str],
+        per_s: int,
+        seconds: float,
+        connections: int = POSTERS,
+    ) -> None:
+        """Post for some seconds, as long as one of the connections is free."""
+        while len(self.idle) < connections:
             await asyncio.get_running_loop().create_connection(lambda: Poster(self), *address)
         began, sent = time(), 0
         while (elapsed := time() - began) < seconds:
