@@ -49,7 +49,7 @@ CLEARANCE = ((SIGQUIT, 1), (SIGKILL, 2))  # of what a killed postmaster left
 INITDB = ("--username=postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--data-checksums")
 LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")  # the first is for Postgres < 17 too
 SETTINGS = (
-    *("listen_addresses=", "unix_socket_permissions=0700", "max_connections=100", "shared_buffers=256MB"),
+    *("listen_addresses=", "unix_socket_permissions=0700", "max_connections=400", "shared_buffers=256MB"),
     *("fsync=on", "synchronous_commit=on", "wal_compression=on", "max_wal_size=2GB", "checkpoint_timeout=15min"),
     *("random_page_cost=1.1", "jit=off", "timezone=UTC", "log_timezone=UTC", "log_checkpoints=off"),
 )

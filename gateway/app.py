@@ -1,10 +1,11 @@
 """The application: doors, resolvers and loops, put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 
+from prometheus_client import Metric
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -21,7 +22,7 @@ from db.statements import STATEMENTS
 from gateway import pages
 from gateway.document_files import read_manifest
 from gateway.health import health_routes
-from gateway.metrics import Metrics
+from gateway.metrics import Metrics, exposition
 from gateway.middleware import BodyLimit, CancelWhenGone, ForBrowsers, Observe
 from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of, spans_of
 from gateway.server_timing import ServerTiming
@@ -70,11 +71,23 @@ for _media_type in MEDIA_TYPES.values():
     add_compress_type(_media_type.partition(";")[0])
 
 
-class Gateway:
-    """One gateway process: what its parts share, and its life. ManifestError when its documents cannot be used."""
+Gather = Callable[[list[Metric]], Awaitable[list[Metric]]]
 
-    def __init__(self, settings: Settings, urls: Urls) -> None:
+
+async def only_own(families: list[Metric]) -> list[Metric]:
+    """The metrics of a process that is alone."""
+    return families
+
+
+class Gateway:
+    """One gateway process: what its parts share, and its life. ManifestError when its documents cannot be used.
+
+    `gather` makes of its own metrics those of all workers.
+    """
+
+    def __init__(self, settings: Settings, urls: Urls, gather: Gather = only_own) -> None:
         self.settings = settings
+        self._gather = gather
         self._spans = spans_of(settings)
         self.metrics = Metrics(settings.slow_operation_s, self._spans.send if self._spans else None)
         self.draining = False
@@ -114,7 +127,7 @@ class Gateway:
                 *self._leaderboard_api().routes(),
                 *ExportApi(self.db.read, self.authenticator, stat_id, self.metrics.report).routes(),
                 *pages.routes(),
-                *health_routes(self.metrics, self.database_answers, lambda: self.draining),
+                *health_routes(self._exposition, self.database_answers, lambda: self.draining),
                 *([Route("/schema.graphql", _sdl)] if self.settings.shows_schema else []),
             ],
             middleware=[
@@ -141,9 +154,20 @@ class Gateway:
         await self.db.open()
         await create_partitions(self.db)
 
+    async def close(self) -> None:
+        """Disconnect, when the application has ended or never started."""
+        if self._issuer:
+            await self._issuer.close()
+        await self.db.close()
+        if self._spans:
+            await self._spans.close()
+
     async def database_answers(self) -> None:
         """Fail unless the database answers a small question."""
         await self.db.read.fetch(STATEMENTS["catalog.regions"])
+
+    async def _exposition(self) -> bytes:
+        return exposition(await self._gather(self.metrics.collect()))
 
     @asynccontextmanager
     async def _lifespan(self, application: Starlette) -> AsyncIterator[None]:
@@ -160,11 +184,7 @@ class Gateway:
             for task in loops.values():
                 task.cancel()
             await asyncio.gather(*loops.values(), return_exceptions=True)
-            if self._issuer:
-                await self._issuer.close()
-            await self.db.close()
-            if self._spans:
-                await self._spans.close()
+            await self.close()
 
     def _loops(self) -> dict[str, Coroutine[None, None, None]]:
         """What runs in every process."""

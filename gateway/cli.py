@@ -51,12 +51,13 @@ def serve(
     documents: Annotated[
         Path | None, typer.Option(help="Execute only the documents of this manifest; DOCUMENTS, else any.")
     ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve; WORKERS, else 1.")] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Fill an empty database with a small demo set.")] = False,
 ) -> None:
     """Serve the graph and the old URLs; without POSTGRES, on an embedded Postgres."""
     from gateway.serve import serve as run
 
-    settings = _settings(host=host, port=port, documents=documents)
+    settings = _settings(host=host, port=port, documents=documents, workers=workers)
     _run(run(settings, demo=demo))
 
 
@@ -111,7 +112,7 @@ def _settings(**given: Any) -> Settings:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    from gateway.serve import ServeError
+    from gateway.server import ServeError
 
     try:
         uvloop.run(work)

@@ -3,21 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.metrics import Metrics
 from resolvers.errors import RETRY_AFTER_S, PodiumError
 
 READY_TIMEOUT_S = 2.0
 
 
 def health_routes(
-    metrics: Metrics, check: Callable[[], Awaitable[object]], is_draining: Callable[[], bool]
+    expose: Callable[[], Awaitable[bytes]], check: Callable[[], Awaitable[object]], is_draining: Callable[[], bool]
 ) -> list[BaseRoute]:
-    """`/livez`, `/readyz` and `/metrics`; `check` fails when the database does not answer."""
+    """`/livez`, `/readyz` and `/metrics`; `check` fails when the database does not answer, `expose` when
+    other workers cannot be asked for their part.
+    """
 
     async def livez(request: Request) -> Response:
         return PlainTextResponse("ok")
@@ -34,10 +35,10 @@ def health_routes(
         return PlainTextResponse("ok")
 
     async def show_metrics(request: Request) -> Response:
-        return Response(
-            generate_latest(metrics.registry),  # type: ignore[no-untyped-call]
-            headers={"Content-Type": CONTENT_TYPE_LATEST},
-        )
+        try:
+            return Response(await expose(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        except TimeoutError:
+            return _not_ready("the other workers cannot be asked")
 
     return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", show_metrics)]
 

@@ -3,6 +3,7 @@
 import logging
 import sys
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TextIO
 
 import orjson
@@ -14,11 +15,12 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING, "ERROR": logging.ERROR}
 
 
-def configure_logs(level: str, log_format: str, stream: TextIO = sys.stderr) -> None:
-    """Set up structlog, and send what libraries log the same way."""
+def configure_logs(level: str, log_format: str, stream: TextIO = sys.stderr, *, worker: int | None = None) -> None:
+    """Set up structlog, and send what libraries log the same way; the lines of a worker bear its number."""
     on_terminal = log_format == "console" or (log_format == "auto" and stream.isatty())
     shared: list[Any] = [
         _add_request_id,
+        *([partial(_add_worker, worker)] if worker else []),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -35,6 +37,10 @@ def _add_request_id(_logger: Any, _method: str, event: EventDict) -> EventDict:
     if request_id := REQUEST_ID.get():
         event["request_id"] = request_id
     return event
+
+
+def _add_worker(worker: int, _logger: Any, _method: str, event: EventDict) -> EventDict:
+    return {**event, "worker": worker}
 
 
 def _renderers(*, on_terminal: bool) -> list[Any]:

@@ -1,14 +1,23 @@
 """Events become logs and metrics here; everything else only reports them."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from math import inf
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    Metric,
+    PlatformCollector,
+    ProcessCollector,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest
 
 from gateway.observed_operations import BUCKETS_S, ObservedOperations
 from schema.trace import Trace
@@ -81,6 +90,10 @@ class Metrics:
         """Show counters, by `source`, that somebody else counts; they are read whenever metrics are asked for."""
         self.registry.register(_Watched(CounterMetricFamily, name, documentation, "source", read))
 
+    def collect(self) -> list[Metric]:
+        """The present values."""
+        return list(self.registry.collect())
+
     def report(self, event: str, **facts: Any) -> None:
         """An event of any part of podium: counted, and logged with its facts."""
         if event == "operation":
@@ -117,6 +130,20 @@ class Metrics:
                 self._errors.inc()
             case _ if event.endswith("_failed"):
                 self._loop_failures.labels(event.removesuffix("_failed")).inc()
+
+
+def exposition(families: Sequence[Metric]) -> bytes:
+    """Metrics as OpenMetrics text."""
+    return generate_latest(_Collected(families))  # type: ignore[no-untyped-call,no-any-return]
+
+
+class _Collected:
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Sequence[Metric]:
+        """What was collected before."""
+        return self._families
 
 
 Family = GaugeMetricFamily | CounterMetricFamily

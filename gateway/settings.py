@@ -144,6 +144,7 @@ class Settings(BaseSettings):
     secret_previous: str | None = None
     slow_operation: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=1)
     start_time_window: Hours = timedelta(hours=24)
+    workers: int = Field(default=1, ge=1, le=64)
 
     @property
     def secrets(self) -> tuple[str, ...]:

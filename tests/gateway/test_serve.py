@@ -1,167 +1,27 @@
 """`podium` as people run it, in processes of its own: how it starts, refuses to start, and stops."""
 
 import asyncio
-import os
-import re
-import shutil
 import socket
-import sysconfig
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from signal import SIGINT, SIGKILL
-from typing import Any
 
 import asyncpg
 import httpx
-import orjson
-import psutil
 import pytest
 
 from db.embedded import ROLES, attach
 from db.migrate import MIGRATIONS
 from gateway.settings import VERSION
-from resolvers.signing import signature
 from tests.harness import NewDatabase, eventually
+from tests.processes import PASSWORD, USER, Podium, Start, is_running, only_line_of
 from tests.subscribers import open_socket
 
-ROOT = Path(__file__).resolve().parents[2]
-PODIUM = Path(sysconfig.get_path("scripts")) / "podium"
-SECRET = "marker-of-the-secret"
-USER, PASSWORD = "marker-of-the-user", "marker-of-the-password"
 UNREACHABLE = f"postgresql://{USER}:{PASSWORD}@127.0.0.1:1/podium"
 LOCK = "LOCK TABLE podium.results IN ACCESS EXCLUSIVE MODE"
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'podium.results'::regclass"
-OUTPUT_LIMIT = 1 << 20
-
-
-class Podium:
-    """A `podium` command in a process of its own, with nothing of the tests' environment."""
-
-    def __init__(self, directory: Path, *arguments: str, **settings: str) -> None:
-        self.data_dir = directory
-        self.arguments = arguments
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
-            "PODIUM_DATA_DIR": str(directory),
-            "SECRET": SECRET,
-            **settings,
-        }
-        self.lines: list[str] = []
-        self.printed = ""
-
-    async def start(self) -> "Podium":
-        self.process = await asyncio.create_subprocess_exec(
-            PODIUM,
-            *self.arguments,
-            env=self.environment,
-            cwd="/",
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=OUTPUT_LIMIT,
-        )
-        self._reading = asyncio.gather(self._read_log(), self._read_output())
-        return self
-
-    async def ready(self) -> "Podium":
-        """This process once it answers."""
-        await eventually(lambda: self._address() or self.process.returncode is not None, within_s=20)
-        assert self._address(), self.lines
-        self.url = self._address()
-        self.client = httpx.AsyncClient(base_url=self.url, timeout=10)
-        return self
-
-    async def end(self, within_s: float = 10) -> int:
-        """The exit code, when everything that it printed is read."""
-        async with asyncio.timeout(within_s):
-            code = await self.process.wait()
-            await self._reading
-        return code
-
-    async def close(self) -> None:
-        """Leave no process behind, and find no secret in what was printed."""
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        await self.end()
-        if hasattr(self, "client"):
-            await self.client.aclose()
-        said = self.printed + "\n".join(self.lines)
-        assert SECRET not in said
-        assert PASSWORD not in said
-        assert USER not in said
-
-    def event(self, name: str) -> dict[str, Any]:
-        """The facts of a logged event, empty until it is there."""
-        logged = (orjson.loads(line) for line in self.lines if line.startswith("{"))
-        return next((facts for facts in logged if facts["event"] == name), {})
-
-    def _address(self) -> str:
-        found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in self.lines if "ready" in line)
-        return next((address[0] for address in found if address), "")
-
-    @property
-    def postmaster(self) -> int:
-        return int(self.event("postgres_started")["pid"])
-
-    async def post(self, orchestrator: str) -> httpx.Response:
-        body = orjson.dumps({"region": "FRA", "orchestrator": orchestrator, "success_rate": 1, "round_trip_time": 0.5})
-        headers = {"Authorization": signature(body, SECRET)}
-        return await self.client.post("/api/post_stats", content=body, headers=headers)
-
-    async def knows(self, orchestrator: str) -> bool:
-        answer = await self.client.get("/api/raw_stats", params={"orchestrator": orchestrator})
-        return answer.status_code == 200 and len(answer.json().get("FRA", ())) == 1
-
-    async def _read_log(self) -> None:
-        assert self.process.stderr
-        async for line in self.process.stderr:
-            self.lines.append(line.decode())
-
-    async def _read_output(self) -> None:
-        assert self.process.stdout
-        self.printed = (await self.process.stdout.read()).decode()
-
-
-Start = Callable[..., Awaitable[Podium]]
-
-
-@pytest.fixture(scope="module")
-async def used_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory after its first start, to be copied."""
-    podium = await Podium(tmp_path_factory.mktemp("used") / "data", "serve", "--port", "0").start()
-    try:
-        await podium.ready()
-        podium.process.terminate()
-        await podium.end()
-        await eventually(lambda: not is_running(podium.postmaster))
-    finally:
-        await podium.close()
-    return podium.data_dir
-
-
-@pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Starts `podium` commands, and ends them with the test."""
-    async with AsyncExitStack() as stack:
-
-        async def start(*arguments: str, directory: Path = tmp_path / "data", **settings: str) -> Podium:
-            podium = await Podium(directory, *arguments, **settings).start()
-            stack.push_async_callback(podium.close)
-            return podium
-
-        yield start
-
-
-@pytest.fixture
-async def serving(start: Start, data_dir: Path) -> Podium:
-    return await (await start("serve", "--port", "0", directory=data_dir)).ready()
-
-
-@pytest.fixture
-def data_dir(used_directory: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(used_directory, tmp_path / "data")
 
 
 @pytest.fixture
@@ -183,21 +43,6 @@ async def waiting_is(connection: asyncpg.Connection, number: int) -> None:
     async with asyncio.timeout(1):
         while await connection.fetchval(WAITING) < number:
             await asyncio.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-
-
-async def only_line_of(podium: Podium) -> str:
-    """What a command that cannot go on says: one line for people, after nothing but log events."""
-    assert await podium.end(within_s=20) == 1
-    said = [line for line in podium.lines if not line.startswith("{")]
-    assert podium.printed == ""
-    assert len(said) == 1, podium.lines
-    assert not any("Traceback" in line for line in podium.lines)
-    assert said[0].startswith("podium: ")
-    return said[0]
 
 
 async def test_the_first_start_makes_a_database_and_answers(start: Start, tmp_path: Path) -> None:
