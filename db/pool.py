@@ -209,12 +209,30 @@ class Pool:
         await self._pool.release(connection._connection)
 
 
+class Reads(Runner, Protocol):
+    """Where to read: a pool, or those of db/routing.py."""
+
+    async def open(self) -> None:
+        """Connect."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+    @property
+    def size(self) -> int:
+        """Open connections."""
+
+    @property
+    def idle(self) -> int:
+        """Open connections that nobody uses."""
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """Where to write and where to read; both may be one pool."""
 
     write: Pool
-    read: Pool
+    read: Reads
 
     async def open(self) -> None:
         """Connect."""

@@ -17,14 +17,15 @@ from compat_rest.export import MEDIA_TYPES, ExportApi
 from compat_rest.leaderboard import LeaderboardApi
 from db.leading import LeadershipLine
 from db.listening import ListeningLine
-from db.pool import Pool
+from db.pool import Pool, Reads
+from db.routing import RoutedReads, Source
 from db.statements import STATEMENTS
 from gateway import pages
 from gateway.document_files import read_manifest
 from gateway.health import health_routes
 from gateway.metrics import Metrics, exposition
 from gateway.middleware import BodyLimit, CancelWhenGone, ForBrowsers, Observe
-from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of, spans_of
+from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of, replica_of, spans_of
 from gateway.server_timing import ServerTiming
 from gateway.settings import VERSION, Settings
 from resolvers.announcements import CHANNELS
@@ -43,7 +44,9 @@ from resolvers.recording import (
     create_partitions,
     store_results,
 )
-from resolvers.versions import Versions, reads_are_fresh
+from resolvers.replica import INTERVAL_S as REPLICA_INTERVAL_S
+from resolvers.replica import Replica
+from resolvers.versions import Versions
 from schema.allowed import AllowedDocuments
 from schema.answering import Answering, Encoded
 from schema.context import Backend, ServiceFacts
@@ -60,6 +63,7 @@ from workers.leader import Leader, Loops
 from workers.listener import listen
 from workers.partition_maker import make_partitions
 from workers.region_refresher import refresh_now, refresh_regions
+from workers.replica_watcher import watch_replica
 
 FIRST_REGIONS_TIMEOUT_S = 1.0
 READABLE_HEADERS = ("ETag", "X-Request-Id", "Retry-After", "WWW-Authenticate")  # by pages of other origins
@@ -93,7 +97,8 @@ class Gateway:
         self.draining = False
         self.versions = Versions()
         self.answers: Answers[Encoded] = Answers(self.versions, settings.answer_cache_bytes)
-        self.db = database_of(settings, urls, self.versions.bump)
+        self.db = database_of(settings, urls, self.versions.bump, self._reads_moved)
+        self.replica = replica_of(settings, urls, self.db)
         regions_ttl_s = settings.regions_cache_timeout.total_seconds()
         self.catalog = Catalog(self.db, regions_ttl_s, versions=self.versions)
         self.results: Batcher[CheckedResult, ResultKey] = Batcher(
@@ -152,12 +157,16 @@ class Gateway:
     async def open(self) -> None:
         """Connect, before the application starts; PodiumError when the database is away or not migrated."""
         await self.db.open()
+        if self.replica:
+            await self.replica.look()
         await create_partitions(self.db)
 
     async def close(self) -> None:
         """Disconnect, when the application has ended or never started."""
         if self._issuer:
             await self._issuer.close()
+        if self.replica:
+            self.replica.close()
         await self.db.close()
         if self._spans:
             await self._spans.close()
@@ -194,7 +203,9 @@ class Gateway:
             # Once in each, so that it knows the regions before it serves, whoever leads.
             loops["first_regions"] = refresh_now(url, self._register_regions, report)
         if self.settings.answer_cache_bytes:
-            loops["versions"] = listen(self.versions, self._hear_of_changes, report)
+            loops["versions"] = listen(self.versions, partial(self._open_line, "podium versions"), report)
+        if self.replica:
+            loops["replica"] = watch_replica(self.replica.look, report, REPLICA_INTERVAL_S)
         return loops
 
     def _loops_of_the_leader(self) -> Loops:
@@ -209,12 +220,9 @@ class Gateway:
             loops["regions"] = partial(refresh_regions, url, self._register_regions, report, interval_s)
         return loops
 
-    async def _hear_of_changes(self, heard: Callable[[str, str], None]) -> ListeningLine:
-        # Asked of every line anew: after a failover, the primary may be another.
-        self.versions.reads_are_fresh = await reads_are_fresh(self.db)
-        if not self.versions.reads_are_fresh:
-            self.metrics.report("answers_not_kept", reason="POSTGRES_READ is another server than POSTGRES")
-        return await self._open_line("podium versions", heard)
+    def _reads_moved(self, source: Source, reason: str) -> None:
+        self.versions.reads_lead_elsewhere(are_fresh=source is not Source.REPLICA)
+        self.metrics.report("replica_not_used" if source is Source.PRIMARY else "replica_used", reason=reason)
 
     async def _register_regions(self, names: dict[str, str]) -> None:
         await self.catalog.register_regions(names, "transcoding")
@@ -286,7 +294,9 @@ class Gateway:
 
     def _watch(self) -> None:
         watch = self.metrics.watch
-        pools = {"write": self.db.write, "read": self.db.read}
+        if self.replica and isinstance(self.db.read, RoutedReads):
+            _watch_replica(self.metrics, self.replica, self.db.read)
+        pools: dict[str, Pool | Reads] = {"write": self.db.write, "read": self.db.read}
         for name, pool in pools.items():
             watch(f"podium_{name}_pool_connections", f"Connections of the {name} pool.", partial(_pool_state, pool))
         watch("podium_answers_kept", "Answers kept until what they are made of changes.", lambda: len(self.answers))
@@ -302,7 +312,14 @@ class Gateway:
         watch("podium_is_leader", "1 where the loops run that one gateway runs for all.", lambda: self.leader.leads)
 
 
-def _pool_state(pool: Pool) -> dict[str, float]:
+def _watch_replica(metrics: Metrics, replica: Replica, reads: RoutedReads) -> None:
+    metrics.watch("podium_replica_lag_seconds", "How old the replica's data are at most.", lambda: replica.lag_s)
+    is_used = "Whether questions are asked of the replica."
+    metrics.watch("podium_replica_used", is_used, lambda: float(reads.source is Source.REPLICA))
+    metrics.watch_counts("podium_reads", "Statements that read, by the server that answered.", lambda: reads.counts)
+
+
+def _pool_state(pool: Pool | Reads) -> dict[str, float]:
     return {"busy": pool.size - pool.idle, "idle": pool.idle}
 
 

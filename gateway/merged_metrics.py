@@ -1,10 +1,12 @@
 """The metrics of several processes as those of one; pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
+from operator import add
 
 from prometheus_client import Metric
 
+GREATEST = ("podium_replica_lag_seconds",)  # each has measured the same
 OF_A_PROCESS = ("process_", "python_")  # added up, they would say nothing of any process
 
 
@@ -16,7 +18,7 @@ def of_worker(number: int, families: Iterable[Metric]) -> list[Metric]:
 def merged(sources: Iterable[Iterable[Metric]]) -> list[Metric]:
     """Families by their names, samples with the same name and labels added up.
 
-    The time of creation is the earliest, because that is when the sum began.
+    The time of creation is the earliest, because that is when the sum began. Of `GREATEST`, the greatest counts.
     """
     families: dict[str, Metric] = {}
     values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
@@ -25,14 +27,19 @@ def merged(sources: Iterable[Iterable[Metric]]) -> list[Metric]:
         found = values.setdefault(family.name, {})
         for sample in family.samples:
             key = sample.name, tuple(sample.labels.items())
-            is_time = sample.name.endswith("_created") and key in found
-            found[key] = min(found[key], sample.value) if is_time else found.get(key, 0.0) + sample.value
+            found[key] = _joined(sample.name)(found[key], sample.value) if key in found else sample.value
     return [_family(like, values[name]) for name, like in families.items()]
 
 
 def that_stays(families: Iterable[Metric]) -> list[Metric]:
     """What still counts when a process has ended: what it has counted, and not how it was."""
     return [family for family in families if family.type != "gauge"]
+
+
+def _joined(name: str) -> Callable[[float, float], float]:
+    if name.endswith("_created"):
+        return min
+    return max if name in GREATEST else add
 
 
 def _family(like: Metric, values: dict[tuple[str, tuple[tuple[str, str], ...]], float]) -> Metric:

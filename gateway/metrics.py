@@ -29,6 +29,7 @@ LEVELS = {
     "results_refused": "debug",
     "leadership_lost": "warning",
     "listener_lost": "warning",
+    "replica_not_used": "warning",
     "export_broken": "warning",
 }
 

@@ -5,10 +5,13 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from db.pool import Database, Pool, PoolOptions
+from db.replication import Probe
+from db.routing import RoutedReads, Source
 from gateway.settings import Settings, SettingsError
-from resolvers.errors import from_driver
+from resolvers.errors import Overloaded, TimedOut, Unavailable, from_driver
 from resolvers.identity import Authenticator
 from resolvers.jwks import Issuer
+from resolvers.replica import Replica
 from resolvers.tokens import TokenVerifier
 from schema.limits import Limits
 from schema.operations import Operations
@@ -26,8 +29,15 @@ class Urls:
     read: str
 
 
-def database_of(settings: Settings, urls: Urls, wrote: Callable[[frozenset[str]], None]) -> Database:
-    """Where a gateway writes and reads; `wrote` is told of tables that it may have changed."""
+def database_of(
+    settings: Settings,
+    urls: Urls,
+    wrote: Callable[[frozenset[str]], None],
+    reads_moved: Callable[[Source, str], None],
+) -> Database:
+    """Where a gateway writes and reads; `wrote` is told of tables that it may have changed, `reads_moved` of where
+    questions lead to, and why.
+    """
     options = PoolOptions(
         size=settings.db_pool_size,
         timeout_s=settings.read_timeout_s,
@@ -35,7 +45,24 @@ def database_of(settings: Settings, urls: Urls, wrote: Callable[[frozenset[str]]
     )
     write_options = replace(options, timeout_s=settings.db_timeout.total_seconds())
     write = Pool(urls.write, write_options, from_driver, wrote)
-    return Database(write=write, read=Pool(urls.read, replace(options, for_questions=True), from_driver))
+    options = replace(options, for_questions=True)
+    read = Pool(urls.read, options, from_driver)
+    if settings.postgres_read is None:
+        return Database(write=write, read=read)
+    return Database(write, RoutedReads(read, Pool(urls.write, options, from_driver), _is_away, reads_moved))
+
+
+def replica_of(settings: Settings, urls: Urls, db: Database) -> Replica | None:
+    """Who decides where questions lead to, if there is a choice."""
+    if not isinstance(db.read, RoutedReads):
+        return None
+    primary = Probe(settings.postgres_direct or urls.write)
+    return Replica(db.read, primary, Probe(urls.read), settings.replica_max_lag.total_seconds())
+
+
+def _is_away(error: Exception) -> bool:
+    # One that is slow or busy answers others, and the primary has enough to do.
+    return isinstance(error, Unavailable) and not isinstance(error, Overloaded | TimedOut)
 
 
 def authenticator_of(settings: Settings, issuer: Issuer | None) -> Authenticator:

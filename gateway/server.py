@@ -42,7 +42,7 @@ async def open_gateway(gateway: Gateway) -> None:
     except NotMigrated:
         raise
     except Unavailable as error:
-        raise ServeError(f"{error.message}: check POSTGRES and POSTGRES_READ, and that their servers run") from error
+        raise ServeError(f"{error.message}: check POSTGRES, and that its server runs") from error
 
 
 class Server(uvicorn.Server):

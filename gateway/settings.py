@@ -19,6 +19,7 @@ VERSION = version("podium")
 _HOST = r"(?:\[[0-9a-fA-F:.]+\]|[^\[\]:,/?#@]*)(?::\d+)?"
 _POSTGRES_URL = re.compile(rf"postgres(?:ql)?://(?:[^/?#\[\]]*@)?{_HOST}(?:,{_HOST})*(?:/[^?#]*)?(?:\?[^#]*)?")
 _WRONG_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
+MIN_REPLICA_MAX_LAG = timedelta(seconds=3)
 MAX_INT = 2**31 - 1  # of GraphQL, where limits are shown
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -48,6 +49,12 @@ def _words(value: Any) -> Any:
 def _postgres_url(value: str | None) -> str | None:
     if value is not None and (not _POSTGRES_URL.fullmatch(value) or _WRONG_ESCAPE.search(value)):
         raise ValueError("a connection URL, like postgresql://user:password@host:5432/podium")
+    return value
+
+
+def _replica_lag(value: timedelta) -> timedelta:
+    if value < MIN_REPLICA_MAX_LAG:
+        raise ValueError("3s or more, since a replica is looked at from time to time")
     return value
 
 
@@ -140,6 +147,7 @@ class Settings(BaseSettings):
     postgres_owner: PostgresUrl = None
     postgres_read: PostgresUrl = None
     regions_cache_timeout: Seconds = timedelta(seconds=60)
+    replica_max_lag: Annotated[timedelta, _duration_in("s"), AfterValidator(_replica_lag)] = timedelta(seconds=5)
     secret: str | None = None
     secret_previous: str | None = None
     slow_operation: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=1)

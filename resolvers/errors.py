@@ -245,8 +245,9 @@ class Internal(PodiumError):
         super().__init__("internal error", hint="the log has the details under the request id")
 
 
-# A connection that is refused counts as well: a login, a database or a parameter that the server does not know.
-_UNAVAILABLE_CLASSES = ("08", "28", "3D", "42704", "53", "57P", "25006", "F0", "58")
+# A connection that is refused counts as well: a login, a database or a parameter that the server does not know. So does
+# a statement that a replica gives up (40001), because the primary has removed what it reads.
+_UNAVAILABLE_CLASSES = ("08", "28", "3D", "40001", "42704", "53", "57P", "25006", "F0", "58")
 _TIMED_OUT = ("57014", "55P03", "25P03")
 _NOT_MIGRATED = ("3F000", "42P01", "42703", "42883")
 _TEXT_THAT_CANNOT_BE_STORED = ("22021", "22P05")

@@ -4,11 +4,8 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from time import monotonic
 
-from db.pool import Database
-from db.statements import STATEMENTS, TABLES
+from db.statements import TABLES
 from resolvers.announcements import changed_tables
-
-SERVER_IDENTITY = STATEMENTS["server.identity"]
 
 # The line is tried every second, and may take a second to answer.
 TRUST_S = 2.5
@@ -23,7 +20,7 @@ class Versions:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.moment = 0
-        self.reads_are_fresh = True  # false where questions are asked of a replica, which is told of a change later
+        self._reads_are_fresh = True
         self._changed_at = dict.fromkeys(TABLES, 0)
         self._clock = clock
         self._trusted_until = 0.0
@@ -31,7 +28,7 @@ class Versions:
     @property
     def are_heard(self) -> bool:
         """Whether every change is known, but for those of the last moments."""
-        return self._clock() < self._trusted_until and self.reads_are_fresh
+        return self._clock() < self._trusted_until and self._reads_are_fresh
 
     def bump(self, tables: Collection[str]) -> None:
         """These tables may have changed."""
@@ -42,6 +39,12 @@ class Versions:
     def are_unchanged(self, tables: Collection[str], since: int) -> bool:
         """Whether none of these tables has changed since that moment."""
         return since == self.moment or all(self._changed_at[table] <= since for table in tables)
+
+    def reads_lead_elsewhere(self, *, are_fresh: bool) -> None:
+        """Questions are asked of another server from now on; not of a fresh one, if it is told of changes later."""
+        if are_fresh != self._reads_are_fresh:
+            self.bump(TABLES)  # so that nothing counts that was read before, in part or in whole
+        self._reads_are_fresh = are_fresh
 
     def heard(self, channel: str, payload: str) -> None:
         """Something was announced."""
@@ -57,9 +60,3 @@ class Versions:
     def line_is_lost(self) -> None:
         """Nothing is heard from now on, until the line answers again."""
         self._trusted_until = 0.0
-
-
-async def reads_are_fresh(db: Database) -> bool:
-    """Whether questions are asked of the very server that results are stored on, and of no replica."""
-    writing, reading = await db.write.fetchrow(SERVER_IDENTITY), await db.read.fetchrow(SERVER_IDENTITY)
-    return writing == reading

@@ -41,6 +41,15 @@ def test_a_sum_was_created_with_the_first_of_its_parts() -> None:
     assert values(merged([later, earlier]))[created] == values(earlier)[created] < values(later)[created]
 
 
+def test_a_lag_that_all_have_measured_is_the_greatest() -> None:
+    def families(lag_s: float) -> list[Metric]:
+        registry = CollectorRegistry()
+        Gauge("podium_replica_lag_seconds", "Lag.", registry=registry).set(lag_s)
+        return list(registry.collect())
+
+    assert values(merged([families(0.5), families(0.25)])) == {"podium_replica_lag_seconds[]": 0.5}
+
+
 def test_what_is_about_a_process_is_told_by_worker() -> None:
     both = values(merged(of_worker(number, families_of(1, [])) for number in (1, 2)))
     assert {"process_max_fds[('worker', '1')]", "process_max_fds[('worker', '2')]"} <= both.keys()

@@ -170,10 +170,12 @@ async def test_an_unreachable_postgres_is_one_line(start: Start, postgres: str, 
     await only_line_of(await start("serve", "--port", "0", POSTGRES=postgres, AUTO_MIGRATE=auto_migrate))
 
 
-async def test_an_unreachable_replica_is_one_line(start: Start, new_database: NewDatabase) -> None:
+async def test_an_unreachable_replica_is_a_warning(start: Start, new_database: NewDatabase) -> None:
     logins = (await new_database()).logins
     settings = {"POSTGRES": logins.writer, "POSTGRES_OWNER": logins.owner, "POSTGRES_READ": UNREACHABLE}
-    await only_line_of(await start("serve", "--port", "0", **settings))
+    podium = await (await start("serve", "--port", "0", **settings)).ready()
+    assert podium.event("replica_not_used")["reason"] == "replica_away"
+    assert (await podium.client.get("/readyz")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ async def test_a_line_that_is_silent_is_not_trusted(world: World) -> None:
 
 
 async def test_with_a_replica_nothing_is_kept(world: World) -> None:
-    world.versions.reads_are_fresh = False
+    world.versions.reads_lead_elsewhere(are_fresh=False)
     assert [await world.ask(), await world.ask()] == [0, 0]
     assert world.computed == 2
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from db.statements import TABLES
 from resolvers.recording import CheckedResult, store_results
 from resolvers.results import Result
-from tests.harness import TOKEN_SECRET, NewDatabase, Pair, StartGateway, changed, eventually
+from tests.harness import TOKEN_SECRET, Pair, StartGateway, changed, eventually
 
 RESULT = {"region": "FRA", "orchestrator": "0xaa", "success_rate": 1, "round_trip_time": 0.5}
 AI_RESULT = {**RESULT, "pipeline": "Text to image", "model": "m"}
@@ -74,12 +74,3 @@ async def test_a_line_that_breaks_is_made_anew_and_everything_counts_as_changed(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'podium versions'"
     )
     await eventually(lambda: versions.are_heard and changed(versions, moment) == TABLES)
-
-
-async def test_a_gateway_that_reads_elsewhere_does_not_trust_what_it_hears(
-    start_gateway: StartGateway, new_database: NewDatabase
-) -> None:
-    elsewhere = await new_database()
-    versions = (await start_gateway(postgres_read=elsewhere.logins.reader)).gateway.versions
-    await eventually(lambda: changed(versions, since=0) == TABLES)
-    assert not versions.are_heard
