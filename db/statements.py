@@ -25,7 +25,10 @@ _PARAMETER = re.compile(r"\$(\d+)")
 
 # The tables of the schema podium. Other names in it are types and functions, of which none reads or writes a table.
 TABLES = frozenset(
-    ("audit_log", "idempotency_keys", "imports", "models", "orchestrators", "pipelines", "regions", "results")
+    (
+        *("audit_log", "daily_rollups", "hourly_rollups", "idempotency_keys", "imports", "models", "orchestrators"),
+        *("pipelines", "regions", "results", "rollup_state"),
+    )
 )
 MAX_PICKED = 500  # variants of one statement that are kept
 
@@ -133,9 +136,8 @@ def _statement(name: str, parameters: tuple[str, ...], body: str, pieces: dict[s
         variants = list(statement.variants())
     except KeyError as missing:
         raise StatementError(f"{name}: there is no piece {missing}") from None
-    for variant in variants:
-        _check_parameters(variant)
     everything = " ".join(variant.sql for variant in variants)
+    _check_parameters(statement, everything)
     named, written = (TABLES.intersection(pattern.findall(everything)) for pattern in (_NAMED, _WRITTEN))
     return replace(statement, tables=named, written=written, picked={})
 
@@ -147,8 +149,8 @@ def _expand(name: str, body: str, pieces: dict[str, str]) -> str:
         raise StatementError(f"{name}: there is no piece {missing}") from None
 
 
-def _check_parameters(statement: Statement) -> None:
-    used = {int(number) for number in _PARAMETER.findall(statement.sql)}
+def _check_parameters(statement: Statement, sql: str) -> None:
+    used = {int(number) for number in _PARAMETER.findall(sql)}
     if used != set(range(1, len(statement.parameters) + 1)):
         raise StatementError(f"{statement.name} uses ${sorted(used)} and names {statement.parameters}")
 

@@ -16,6 +16,7 @@ from resolvers.errors import AlreadyExists, InvalidArgument, NotFound, TooMany
 from resolvers.filters import StatFilter
 from resolvers.recording import ResultKey
 from resolvers.results import JobType
+from resolvers.rollups import roll_up
 
 LOCK_WITHDRAWALS = STATEMENTS["audit.lock_withdrawals"]
 WITHDRAW_MATCHING = STATEMENTS["audit.withdraw_matching"]
@@ -68,7 +69,7 @@ async def withdraw_listed(db: Pool, keys: Sequence[ResultKey | None], deed: Deed
             reason=deed.reason,
             details=orjson.dumps({"ids": len(keys)}),
         )
-    return _outcome(entry)
+        return await _rolled_up(transaction, entry)
 
 
 async def withdraw_matching(db: Pool, wanted: StatFilter, deed: Deed) -> Outcome:
@@ -89,7 +90,7 @@ async def withdraw_matching(db: Pool, wanted: StatFilter, deed: Deed) -> Outcome
             reason=deed.reason,
             details=orjson.dumps({"filter": _conditions(wanted)}),
         )
-    return _outcome(entry)
+        return await _rolled_up(transaction, entry)
 
 
 async def restore(db: Pool, withdrawal_id: int, deed: Deed) -> Outcome:
@@ -106,7 +107,7 @@ async def restore(db: Pool, withdrawal_id: int, deed: Deed) -> Outcome:
             reason=deed.reason,
             details=orjson.dumps({"withdrawal_id": withdrawal_id}),
         )
-    return _outcome(entry)
+        return await _rolled_up(transaction, entry)
 
 
 async def register_region(db: Pool, catalog: Catalog, *, code: str, job_type: JobType, name: str, actor: str) -> Row:
@@ -141,8 +142,11 @@ async def _withdrawing(db: Pool) -> AsyncIterator[Connection]:
         yield transaction
 
 
-def _outcome(entry: Row | None) -> Outcome:
-    return Outcome(entry.affected if entry else 0, entry)
+async def _rolled_up(transaction: Connection, entry: Row | None) -> Outcome:
+    if entry is None:
+        return Outcome(0)
+    await roll_up(transaction, entry.hours, entry.orchestrator_ids)
+    return Outcome(entry.affected, entry)
 
 
 def _standing(keys: Sequence[ResultKey | None], rows: Sequence[Row]) -> list[ResultKey]:

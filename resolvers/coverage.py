@@ -8,7 +8,8 @@ from operator import attrgetter
 
 from db.pool import Row, Runner
 from db.statements import STATEMENTS
-from resolvers.filters import Window
+from resolvers.filters import StatFilter, Window
+from resolvers.rollups import EVER, complete_since, cut
 
 COVERAGE = STATEMENTS["leaderboard.coverage"]
 
@@ -45,10 +46,13 @@ class Coverage:
 
 async def coverage(db: Runner, orchestrator: str | None, window: Window, now: datetime, limit: int) -> list[Coverage]:
     """The coverage of one orchestrator, known or not, or of the first ones by address."""
+    wanted = StatFilter(Window(window.since, window.until or now))
+    rolled_up_since = await complete_since(db)
+    parts = cut(wanted.window, (), rolled_up_since)
     rows = await db.fetch(
-        COVERAGE,
-        since=window.since or datetime.min.replace(tzinfo=now.tzinfo),
-        until=window.until or now,
+        COVERAGE.pick(parts.names, ever="rolled_up" if rolled_up_since == EVER else "recorded"),
+        **await wanted.parameters(db),
+        **parts.parameters,
         addresses=None if orchestrator is None else [orchestrator.lower()],
         limit=limit,
     )
@@ -64,5 +68,5 @@ def _cell(row: Row) -> CoverageCell:
 
 def _status(row: Row) -> CoverageStatus:
     if row.samples:
-        return CoverageStatus.SCORED if row.successes else CoverageStatus.FAILING
+        return CoverageStatus.SCORED if row.any_success else CoverageStatus.FAILING
     return CoverageStatus.NOT_LATELY if row.last_at else CoverageStatus.NEVER

@@ -47,6 +47,12 @@ class StatFilter:
     is_withdrawn: bool | None = False
 
     @property
+    def is_of_whole_cells(self) -> bool:
+        """Whether it asks beside the window for nothing but cells, of which it has all results that count."""
+        single = replace(self, window=Window(), job_type=None, orchestrators=None, regions=None)
+        return replace(single, pipelines=None, models=None) == StatFilter()
+
+    @property
     def counted(self) -> "StatFilter":
         """The same without withdrawn results, which count nowhere."""
         return replace(self, is_withdrawn=False)

@@ -1,11 +1,11 @@
 """Who performs best: aggregates with their scores, distributions, pipelines."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from db.pool import Row, Runner
-from db.statements import STATEMENTS
+from db.statements import STATEMENTS, Statement
 from resolvers.aggregation import (
     Aggregate,
     Dimension,
@@ -16,6 +16,7 @@ from resolvers.aggregation import (
     key_of,
 )
 from resolvers.filters import StatFilter, Window
+from resolvers.rollups import parts_of
 
 GROUPS = STATEMENTS["leaderboard.groups"]
 MEDIANS = STATEMENTS["leaderboard.medians"]
@@ -45,11 +46,13 @@ async def aggregates_over_time(
 
     The median that AI results count against is that of the whole window, so that buckets can be compared.
     """
+    parts = await parts_of(db, wanted.counted, starts)
     parameters = await wanted.counted.parameters(db)
     medians = await _medians(db, parameters)
     rows = await db.fetch(
-        GROUPS,
+        GROUPS.pick(parts.names),
         **parameters,
+        **parts.parameters,
         **by_dimension(group_by),
         starts=starts,
         scored_models=list(medians),
@@ -71,14 +74,20 @@ async def distributions(
 
 async def top_ai_score(db: Runner, orchestrator: str, window: Window) -> Row | None:
     """An orchestrator's best AI cell: region, orchestrator, value (its score), model, pipeline; None without any."""
-    since = window.since or datetime.min.replace(tzinfo=UTC)
-    return await db.fetchrow(TOP_AI_SCORE, orchestrator=orchestrator.lower(), since=since)
+    rows = await _of_cells(db, TOP_AI_SCORE, StatFilter(window, job_type="ai", orchestrators=(orchestrator,)))
+    return rows[0] if rows else None
 
 
 async def pipelines(db: Runner, window: Window, region: str | None) -> list[Row]:
     """The pipelines (id, models, regions) seen in AI results of the window, all sorted."""
-    region = region.upper() if region is not None else None
-    return await db.fetch(PIPELINES, since=window.since, until=window.until, region=region)
+    return await _of_cells(
+        db, PIPELINES, StatFilter(window, job_type="ai", regions=None if region is None else (region,))
+    )
+
+
+async def _of_cells(db: Runner, statement: Statement, wanted: StatFilter) -> list[Row]:
+    parts = await parts_of(db, wanted)
+    return await db.fetch(statement.pick(parts.names), **await wanted.parameters(db), **parts.parameters)
 
 
 async def _medians(db: Runner, parameters: dict[str, Any]) -> dict[int, float]:

@@ -23,12 +23,17 @@ SELECT
 -- piece: ai_score
 CASE WHEN c.success_rate > 0 THEN 0.65 * c.success_rate + 0.35 * c.round_trip_score ELSE 0 END
 
--- name: groups(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, by_orchestrator, by_region, by_job_type, by_pipeline, by_model, starts, scored_models, medians, limit)
--- Means and scores per group, and per bucket of time where $19 has the buckets' starts. Scores are those of cells, that
+-- name: groups(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, hours_since, days_since, days_until, hours_until, by_orchestrator, by_region, by_job_type, by_pipeline, by_model, starts, scored_models, medians, limit)
+-- Means and scores per group, and per bucket of time where $23 has the buckets' starts. Scores are those of cells, that
 -- is of one orchestrator, region, pipeline and model (in a bucket); a group has their mean, weighted by their samples.
--- $20 and $21 have the median round trip that the results of each model are scored against. What a poster left out
+-- $24 and $25 have the median round trip that the results of each model are scored against. What a poster left out
 -- counts as 0.
-SELECT {dimensions}, c.bucket, sum(c.samples)::bigint AS samples,
+SELECT CASE WHEN $18 THEN o.address END AS orchestrator,
+  CASE WHEN $19 THEN g.code END AS region,
+  CASE WHEN $20 THEN g.job_type END AS job_type,
+  CASE WHEN $21 THEN p.name END AS pipeline,
+  CASE WHEN $22 THEN m.name END AS model,
+  c.bucket, sum(c.samples)::bigint AS samples,
   sum(c.success_rate * c.samples) / sum(c.samples) AS success_rate,
   sum(c.round_trip_time * c.samples) / sum(c.samples) AS round_trip_time,
   sum(c.round_trip_score * c.samples) / sum(c.samples) AS round_trip_score,
@@ -40,20 +45,19 @@ FROM (
     WHEN c.model_id IS NULL THEN {transcoding_round_trip_score}
     ELSE {ai_round_trip_score} END AS round_trip_score
   FROM (
-    SELECT CASE WHEN $19::timestamptz[] IS NOT NULL THEN width_bucket(r.recorded_at, $19) END AS bucket,
-      r.orchestrator_id, r.region_id, r.model_id, count(*)::double precision AS samples,
-      sum(r.success_rate) / count(*) AS success_rate,
-      sum(r.round_trip_time) / count(*) AS round_trip_time,
-      coalesce(sum(r.seg_duration), 0) / count(*) AS seg_duration,
-      min(r.recorded_at) AS first_at, max(r.recorded_at) AS last_at
-    FROM podium.results AS r
-    WHERE {matching}
+    SELECT CASE WHEN $23::timestamptz[] IS NOT NULL THEN width_bucket(r.at, $23) END AS bucket,
+      r.orchestrator_id, r.region_id, r.model_id, sum(r.samples)::double precision AS samples,
+      sum(r.success_rate) / sum(r.samples) AS success_rate,
+      sum(r.round_trip_time) / sum(r.samples) AS round_trip_time,
+      sum(r.seg_duration) / sum(r.samples) AS seg_duration,
+      min(r.first_at) AS first_at, max(r.last_at) AS last_at
+    FROM ({parts}) AS r
     GROUP BY 1, r.orchestrator_id, r.region_id, r.model_id
   ) AS c
-  LEFT JOIN unnest($20::integer[], $21::double precision[]) AS scored (model_id, median) USING (model_id)
+  LEFT JOIN unnest($24::integer[], $25::double precision[]) AS scored (model_id, median) USING (model_id)
 ) AS c {names_of_cells}
 GROUP BY 1, 2, 3, 4, 5, 6
-LIMIT $22
+LIMIT $26
 
 -- name: medians(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn)
 -- The round trip that AI results are scored against: the median of the successful ones of each model.
@@ -78,17 +82,15 @@ FROM podium.results AS r {names}
 WHERE {matching}
 GROUP BY 1, 2, 3, 4, 5, 6
 
--- name: top_ai_score(orchestrator, since)
+-- name: top_ai_score(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, hours_since, days_since, days_until, hours_until)
 -- The AI cell with the highest mean success rate, then the lowest mean round trip, and its score.
 SELECT o.address AS orchestrator, g.code AS region, p.name AS pipeline, m.name AS model, {ai_score} AS value
 FROM (
   SELECT c.*, {ai_round_trip_score} AS round_trip_score
   FROM (
     SELECT r.orchestrator_id, r.region_id, r.model_id,
-      sum(r.success_rate) / count(*) AS success_rate, sum(r.round_trip_time) / count(*) AS round_trip_time
-    FROM podium.results AS r {names}
-    WHERE r.orchestrator_id = (SELECT id FROM podium.orchestrators WHERE address = $1)
-      AND r.recorded_at >= $2 AND r.model_id IS NOT NULL AND r.withdrawal_id IS NULL
+      sum(r.success_rate) / sum(r.samples) AS success_rate, sum(r.round_trip_time) / sum(r.samples) AS round_trip_time
+    FROM ({parts}) AS r {names}
     GROUP BY r.orchestrator_id, r.region_id, r.model_id, g.code, p.name, m.name
     ORDER BY success_rate DESC, round_trip_time, g.code COLLATE "C", p.name COLLATE "C", m.name COLLATE "C"
     LIMIT 1
@@ -96,7 +98,8 @@ FROM (
   CROSS JOIN LATERAL (
     SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY r.round_trip_time) AS median
     FROM podium.results AS r
-    WHERE r.model_id = c.model_id AND r.recorded_at >= $2 AND r.withdrawal_id IS NULL
+    WHERE r.model_id = c.model_id AND ($1::timestamptz IS NULL OR r.recorded_at >= $1)
+      AND ($2::timestamptz IS NULL OR r.recorded_at <= $2) AND r.withdrawal_id IS NULL
       AND r.round_trip_time <> 0 AND r.success_rate = 1
   ) AS scored
 ) AS c {names_of_cells}
@@ -127,51 +130,67 @@ CROSS JOIN LATERAL (
 WHERE {matching} AND {failed}
 GROUP BY 1, 2, 3, 4, 5, 6
 
--- name: coverage(since, until, addresses, limit)
+-- piece: ever.rolled_up
+SELECT r.orchestrator_id, r.region_id, r.model_id, r.last_at FROM podium.daily_rollups AS r
+
+-- piece: ever.recorded
+SELECT r.orchestrator_id, r.region_id, r.model_id, r.recorded_at AS last_at FROM podium.results AS r
+  WHERE r.withdrawal_id IS NULL
+
+-- name: coverage(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, hours_since, days_since, days_until, hours_until, addresses, limit)
 -- Each orchestrator with every kind of test that anybody had in the window, or that it ever had itself: how many it had
--- in the window, how many of these had any success, and when the last ever was. A named orchestrator need not be known.
+-- in the window, whether any of these had success, and when the last ever was. A named orchestrator need not be known.
 WITH wanted AS (
   SELECT o.id, coalesce(o.address, named.address) AS address
   FROM podium.orchestrators AS o
-  FULL JOIN unnest($3::text[]) AS named (address) ON named.address = o.address
-  WHERE $3 IS NULL OR named.address IS NOT NULL
+  FULL JOIN unnest($18::text[]) AS named (address) ON named.address = o.address
+  WHERE $18 IS NULL OR named.address IS NOT NULL
   ORDER BY coalesce(o.address, named.address) COLLATE "C"
-  LIMIT $4
-), own AS (
-  SELECT r.orchestrator_id, r.region_id, r.model_id, max(r.recorded_at) AS last_at,
-    count(*) FILTER (WHERE r.recorded_at >= $1 AND r.recorded_at <= $2) AS samples,
-    count(*) FILTER (WHERE r.recorded_at >= $1 AND r.recorded_at <= $2 AND r.success_rate > 0) AS successes
-  FROM podium.results AS r
-  WHERE r.orchestrator_id = ANY (ARRAY(SELECT id FROM wanted WHERE id IS NOT NULL)) AND r.withdrawal_id IS NULL
+  LIMIT $19
+), ever AS (
+  SELECT r.orchestrator_id, r.region_id, r.model_id, max(r.last_at) AS last_at
+  FROM ({ever:rolled_up|recorded}) AS r
+  WHERE r.orchestrator_id = ANY (ARRAY(SELECT id FROM wanted WHERE id IS NOT NULL))
+  GROUP BY r.orchestrator_id, r.region_id, r.model_id
+), lately AS (
+  SELECT r.orchestrator_id, r.region_id, r.model_id, sum(r.samples) AS samples, sum(r.success_rate) > 0 AS any_success
+  FROM ({parts}) AS r
+  WHERE r.orchestrator_id = ANY (ARRAY(SELECT id FROM wanted WHERE id IS NOT NULL))
   GROUP BY r.orchestrator_id, r.region_id, r.model_id
 ), kinds AS (
-  SELECT DISTINCT r.region_id, r.model_id FROM podium.results AS r
-  WHERE r.recorded_at >= $1 AND r.recorded_at <= $2 AND r.withdrawal_id IS NULL
+  SELECT DISTINCT r.region_id, r.model_id FROM ({parts}) AS r
 )
 SELECT w.address AS orchestrator, g.code AS region, g.job_type, p.name AS pipeline, m.name AS model,
-  coalesce(own.samples, 0) AS samples, coalesce(own.successes, 0) AS successes, own.last_at
+  coalesce(lately.samples, 0) AS samples, coalesce(lately.any_success, false) AS any_success, ever.last_at
 FROM wanted AS w
 CROSS JOIN LATERAL (
   SELECT region_id, model_id FROM kinds
-  UNION SELECT region_id, model_id FROM own WHERE own.orchestrator_id = w.id
+  UNION SELECT region_id, model_id FROM ever WHERE ever.orchestrator_id = w.id
 ) AS c
-LEFT JOIN own ON own.orchestrator_id = w.id AND own.region_id = c.region_id
-  AND own.model_id IS NOT DISTINCT FROM c.model_id
+LEFT JOIN ever ON ever.orchestrator_id = w.id AND ever.region_id = c.region_id
+  AND ever.model_id IS NOT DISTINCT FROM c.model_id
+LEFT JOIN lately ON lately.orchestrator_id = w.id AND lately.region_id = c.region_id
+  AND lately.model_id IS NOT DISTINCT FROM c.model_id
 JOIN podium.regions AS g ON g.id = c.region_id
 LEFT JOIN podium.models AS m ON m.id = c.model_id
 LEFT JOIN podium.pipelines AS p ON p.id = m.pipeline_id
 ORDER BY w.address COLLATE "C", g.job_type, p.name COLLATE "C", m.name COLLATE "C", g.code COLLATE "C"
 
--- name: pipelines(since, until, region)
+-- piece: of_kind
+r.region_id = g.id AND r.model_id = m.id
+
+-- name: pipelines(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, hours_since, days_since, days_until, hours_until)
+-- Those with AI results in the window. Each model and region is looked up, in whole days first: one look into an index
+-- is enough for most, however many results there are.
 SELECT p.name AS id, array_agg(DISTINCT m.name COLLATE "C") AS models, array_agg(DISTINCT g.code COLLATE "C") AS regions
-FROM (
-  SELECT DISTINCT r.model_id, r.region_id FROM podium.results AS r
-  WHERE r.model_id IS NOT NULL AND r.withdrawal_id IS NULL
-    AND ($1::timestamptz IS NULL OR r.recorded_at >= $1) AND ($2::timestamptz IS NULL OR r.recorded_at <= $2)
-    AND ($3::text IS NULL OR r.region_id = ANY (ARRAY(SELECT id FROM podium.regions WHERE code = $3)))
-) AS r
-JOIN podium.models AS m ON m.id = r.model_id
+FROM podium.models AS m
 JOIN podium.pipelines AS p ON p.id = m.pipeline_id
-JOIN podium.regions AS g ON g.id = r.region_id
+JOIN podium.regions AS g ON g.job_type = 'ai' AND ($5::integer[] IS NULL OR g.id = ANY ($5))
+WHERE false
+  {?days OR EXISTS (SELECT FROM podium.daily_rollups AS r WHERE {matching_days} AND {of_kind})}
+  {?first_hours OR EXISTS (SELECT FROM podium.hourly_rollups AS r WHERE {matching_first_hours} AND {of_kind})}
+  {?last_hours OR EXISTS (SELECT FROM podium.hourly_rollups AS r WHERE {matching_last_hours} AND {of_kind})}
+  OR EXISTS (SELECT FROM podium.results AS r WHERE {matching_first_results} AND {of_kind})
+  {?last_results OR EXISTS (SELECT FROM podium.results AS r WHERE {matching_last_results} AND {of_kind})}
 GROUP BY p.name
 ORDER BY p.name COLLATE "C"

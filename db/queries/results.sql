@@ -52,14 +52,23 @@ CROSS JOIN LATERAL ( -- one by one, which LIMIT makes sure of: a join of many ke
 ) AS r {names}
 ORDER BY k.position
 
+-- piece: both
+samples = r.samples + excluded.samples, success_rate = r.success_rate + excluded.success_rate,
+    round_trip_time = r.round_trip_time + excluded.round_trip_time,
+    seg_duration = r.seg_duration + excluded.seg_duration,
+    first_at = least(r.first_at, excluded.first_at), last_at = greatest(r.last_at, excluded.last_at)
+
 -- name: store_results(id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time, download_time, transcode_time, segments_sent, segments_received, model_is_warm, errors, payload, orchestrator, region, pipeline, model)
 -- One array per column. Results without id and time get the next id and the present time; one that is there already is
 -- left alone. A result without pipeline and model is a transcoding result. Names are looked up here and not before, so
 -- that none can mean another row; one that is not there violates a constraint (NOT NULL, or the models' foreign key).
 -- What podium recorded itself is announced: its time in microseconds, and its ids as an int8multirange. A payload has
 -- less than 8,000 bytes, which 150 ids never fill. Of what was imported, only that there is something new. The count
--- makes sure that it is done, before the first row comes out.
-WITH stored AS (
+-- makes sure that it is done, before the first row comes out. What is stored counts in the roll-ups of its hour and day,
+-- in the order of their keys, so that no two statements wait for each other; nobody builds them anew meanwhile.
+WITH locked AS MATERIALIZED (
+  SELECT pg_advisory_xact_lock_shared(hashtext('podium.rollups'))
+), stored AS (
 INSERT INTO podium.results (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time,
   download_time, transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
   orchestrator_id, region_id, model_id)
@@ -77,9 +86,19 @@ FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::double precision[
   $11::integer[], $12::boolean[], $13::jsonb[], $14::jsonb[], $15::text[], $16::text[], $17::text[], $18::text[])
   AS new (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time, download_time,
   transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
-  orchestrator, region, pipeline, model)
+  orchestrator, region, pipeline, model), locked
 ON CONFLICT DO NOTHING
-RETURNING recorded_at, id, orchestrator_id
+RETURNING id, recorded_at, orchestrator_id, region_id, model_id, success_rate, round_trip_time, seg_duration
+), hours AS (
+  INSERT INTO podium.hourly_rollups AS r ({rollup_columns})
+  SELECT {hour_of_result} AS bucket, {sums_of_results}
+  FROM stored GROUP BY 1, orchestrator_id, region_id, model_id ORDER BY 1, orchestrator_id, region_id, model_id
+  ON CONFLICT (bucket, orchestrator_id, region_id, model_id) DO UPDATE SET {both}
+), days AS (
+  INSERT INTO podium.daily_rollups AS r ({rollup_columns})
+  SELECT date_bin('1 day', recorded_at, '2000-01-01 00:00:00+00') AS bucket, {sums_of_results}
+  FROM stored GROUP BY 1, orchestrator_id, region_id, model_id ORDER BY 1, orchestrator_id, region_id, model_id
+  ON CONFLICT (orchestrator_id, bucket, region_id, model_id) DO UPDATE SET {both}
 ), announced AS (
   SELECT pg_notify('podium_results', (extract(epoch FROM recorded_at) * 1000000)::bigint || ' '
     || range_agg(int8range(id, id, '[]')))

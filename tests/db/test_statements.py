@@ -17,7 +17,8 @@ LOCKS = """
 SELECT c.relname, l.mode FROM pg_class AS c LEFT JOIN pg_locks AS l ON l.relation = c.oid AND l.pid = pg_backend_pid()
 WHERE c.relnamespace = 'podium'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
 """
-UNANNOUNCED = {"idempotency_keys", "imports"}  # no answer is made of them
+# No answer is made of these, and roll-ups change with the results that they are made of.
+UNANNOUNCED = {"idempotency_keys", "imports", "hourly_rollups", "daily_rollups", "rollup_state"}
 FUNCTIONS = {"create_results_partitions"}  # their tables are not seen from outside: this one changes no result
 
 
@@ -29,8 +30,8 @@ def by_name(statement: Statement) -> str:
 @pytest.mark.parametrize("statement", OURS, ids=by_name)
 async def test_a_statement_fits_the_schema(connection: asyncpg.Connection, statement: Statement) -> None:
     for variant in statement.variants():
-        prepared = await connection.prepare(variant.sql)
-        assert len(prepared.get_parameters()) == len(statement.parameters)
+        sql, values = variant.bound(dict.fromkeys(statement.parameters, ...))
+        assert len((await connection.prepare(sql)).get_parameters()) == len(values)
 
 
 @pytest.mark.parametrize("statement", OURS, ids=by_name)
@@ -56,7 +57,7 @@ async def test_the_tables_of_a_statement_are_those_that_postgres_finds_in_it(con
         locked: set[tuple[str, str]] = set()
         for variant in statement.variants():
             async with connection.transaction():
-                await connection.prepare(variant.sql)
+                await connection.prepare(variant.bound(dict.fromkeys(statement.parameters, ...))[0])
                 locked.update((name, mode) for name, mode in await connection.fetch(LOCKS) if mode)
         assert {table for table, _ in locked} == statement.tables, statement.name
         assert {table for table, mode in locked if mode == "RowExclusiveLock"} == statement.written, statement.name

@@ -34,7 +34,7 @@ def record(db: Database, connection: asyncpg.Connection) -> Record:
     catalog = Catalog(db, ttl_s=60)
 
     async def record(records: Sequence[Recorded]) -> None:
-        await connection.execute("DELETE FROM podium.results")
+        await connection.execute("TRUNCATE podium.results, podium.hourly_rollups, podium.daily_rollups")
         if records:
             await store_results(db, catalog, [CheckedResult(result, recorded_at=at) for result, at in records])
 

@@ -7,6 +7,7 @@ from resolvers.recording import CheckedResult, store_results
 from resolvers.results import Result
 from tests.harness import TOKEN_SECRET, Pair, StartGateway, changed, eventually
 
+ROLLUPS = ("hourly_rollups", "daily_rollups")
 RESULT = {"region": "FRA", "orchestrator": "0xaa", "success_rate": 1, "round_trip_time": 0.5}
 AI_RESULT = {**RESULT, "pipeline": "Text to image", "model": "m"}
 RECORD = """mutation { recordStats(idempotencyKey: "k", results: [
@@ -52,7 +53,7 @@ async def test_a_gateway_knows_what_it_does_itself_without_hearing_of_it(start_g
     for mutation, tables in ((RECORD, {"orchestrators", "results"}), (REGISTER, {"regions"}), (WITHDRAW, {"results"})):
         moment = versions.moment
         await deaf.ask(mutation)
-        assert changed(versions, moment) - {"audit_log", "idempotency_keys"} == tables
+        assert changed(versions, moment) - {"audit_log", "idempotency_keys", *ROLLUPS} == tables
     moment = versions.moment
     await deaf.ask(WITHDRAW, dry=True)
     assert not changed(versions, moment)

@@ -1,0 +1,61 @@
+-- migrate:up
+SET LOCAL lock_timeout = '4s';
+SET LOCAL statement_timeout = '600s';
+
+-- What the results of an hour come to: one row per orchestrator, region and model, withdrawn results left out. Rates and
+-- times are sums. Kept by the statements that store and withdraw results.
+CREATE TABLE podium.hourly_rollups (
+  bucket timestamptz NOT NULL,
+  first_at timestamptz NOT NULL,
+  last_at timestamptz NOT NULL,
+  success_rate double precision NOT NULL,
+  round_trip_time double precision NOT NULL,
+  seg_duration double precision NOT NULL,
+  orchestrator_id integer NOT NULL REFERENCES podium.orchestrators,
+  region_id integer NOT NULL REFERENCES podium.regions,
+  model_id integer REFERENCES podium.models,
+  samples integer NOT NULL CHECK (samples > 0),
+  UNIQUE NULLS NOT DISTINCT (bucket, orchestrator_id, region_id, model_id)
+);
+CREATE INDEX hourly_rollups_model ON podium.hourly_rollups (model_id, bucket, region_id);
+
+-- The same of each day, from 00:00 UTC.
+CREATE TABLE podium.daily_rollups (
+  bucket timestamptz NOT NULL,
+  first_at timestamptz NOT NULL,
+  last_at timestamptz NOT NULL,
+  success_rate double precision NOT NULL,
+  round_trip_time double precision NOT NULL,
+  seg_duration double precision NOT NULL,
+  orchestrator_id integer NOT NULL REFERENCES podium.orchestrators,
+  region_id integer NOT NULL REFERENCES podium.regions,
+  model_id integer REFERENCES podium.models,
+  samples integer NOT NULL CHECK (samples > 0),
+  UNIQUE NULLS NOT DISTINCT (orchestrator_id, bucket, region_id, model_id)
+);
+CREATE INDEX daily_rollups_bucket ON podium.daily_rollups (bucket);
+CREATE INDEX daily_rollups_model ON podium.daily_rollups (model_id, bucket, region_id);
+
+-- One row: since when roll-ups are complete; NULL is nowhere yet, the year 1 everywhere.
+CREATE TABLE podium.rollup_state (
+  is_the_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_the_only_row),
+  complete_since timestamptz
+);
+-- What there is already is added later, day by day, while questions are answered from results.
+INSERT INTO podium.rollup_state (complete_since)
+SELECT CASE WHEN NOT EXISTS (SELECT FROM podium.results) THEN timestamptz '0001-01-01 00:00:00+00' END;
+
+-- The median of a model needs nothing but this index.
+CREATE INDEX results_models ON podium.results (model_id, recorded_at) INCLUDE (round_trip_time, success_rate, region_id)
+  WHERE model_id IS NOT NULL AND withdrawal_id IS NULL;
+DROP INDEX podium.results_model;
+
+-- migrate:down
+SET LOCAL lock_timeout = '4s';
+SET LOCAL statement_timeout = '600s';
+
+CREATE INDEX results_model ON podium.results (model_id, recorded_at) WHERE model_id IS NOT NULL;
+DROP INDEX podium.results_models;
+DROP TABLE podium.rollup_state;
+DROP TABLE podium.daily_rollups;
+DROP TABLE podium.hourly_rollups;

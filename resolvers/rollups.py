@@ -1,0 +1,167 @@
+"""Roll-ups: which part of a window they answer and which part single results, how they are built, and whether they are
+right.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from db.pool import Connection, Database, Runner
+from db.statements import STATEMENTS
+from resolvers.filters import StatFilter, Window
+
+STATE = STATEMENTS["rollups.state"]
+SET_COMPLETE_SINCE = STATEMENTS["rollups.set_complete_since"]
+LOCK_ROLLUPS = STATEMENTS["rollups.lock_rollups"]
+FORGET_HOURS = STATEMENTS["rollups.forget_hours"]
+SUM_HOURS = STATEMENTS["rollups.sum_hours"]
+FORGET_DAYS = STATEMENTS["rollups.forget_days"]
+SUM_DAYS = STATEMENTS["rollups.sum_days"]
+ANNOUNCE = STATEMENTS["rollups.announce"]
+HOURS = STATEMENTS["rollups.hours"]
+LATEST_BEFORE = STATEMENTS["rollups.latest_before"]
+CHECK_DAY = STATEMENTS["rollups.check_day"]
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+EVER = datetime.min.replace(tzinfo=UTC)
+_NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Where each part of a window is read, along time: results until `hours_since`, hourly roll-ups until `days_since`,
+    daily ones until `days_until`, hourly ones until `hours_until`, results.
+
+    `names` are those beside the first; with none of them, all is read from results. None is open.
+    """
+
+    names: frozenset[str] = frozenset()
+    hours_since: datetime | None = None
+    days_since: datetime | None = None
+    days_until: datetime | None = None
+    hours_until: datetime | None = None
+
+    @property
+    def parameters(self) -> dict[str, datetime | None]:
+        """Those of statements that have parts."""
+        return {
+            "hours_since": self.hours_since,
+            "days_since": self.days_since,
+            "days_until": self.days_until,
+            "hours_until": self.hours_until,
+        }
+
+
+async def parts_of(db: Runner, wanted: StatFilter, starts: Sequence[datetime] | None = None) -> Parts:
+    """The parts of a question's window; `starts` are those of its buckets of time, which no part may straddle."""
+    if not wanted.is_of_whole_cells:
+        return Parts()
+    return cut(wanted.window, starts or (), await complete_since(db))
+
+
+async def complete_since(db: Runner) -> datetime | None:
+    """Since when there are roll-ups of all results: `EVER` but while they are being built, None before that begins."""
+    since: datetime | None = await db.fetchval(STATE)
+    return since
+
+
+def cut(window: Window, starts: Sequence[datetime], complete_since: datetime | None) -> Parts:
+    """A window in as large parts as its bounds, its buckets and the roll-ups that there are allow."""
+    if complete_since is None or not all(_is_whole(start, HOUR) for start in starts):
+        return Parts()
+    try:
+        since = max(_ceil(window.since or EVER, HOUR), complete_since)
+        until = None if window.until is None else _floor(window.until + _MICROSECOND, HOUR)
+        first_day, last_day = _ceil(since, DAY), None if until is None else _floor(until, DAY)
+    except OverflowError:  # at the end of time
+        return Parts()
+    if until is not None and since >= until:
+        return Parts()
+    names = {"last_results"} if until is not None else set()
+    if (last_day is not None and first_day >= last_day) or not all(_is_whole(start, DAY) for start in starts):
+        return Parts(frozenset({"first_hours", *names}), since, until, None, until)
+    names |= {"days"} | ({"first_hours"} if since < first_day else set())
+    names |= {"last_hours"} if last_day is not None and until is not None and last_day < until else set()
+    return Parts(frozenset(names), since, first_day, last_day, until)
+
+
+async def roll_up(connection: Connection, hours: Sequence[datetime], orchestrator_ids: Sequence[int] | None) -> None:
+    """Roll hours and their days up anew, in a transaction of the caller's; nobody stores results until its end."""
+    await connection.fetchval(LOCK_ROLLUPS)
+    await _roll_up_hours(connection, hours, orchestrator_ids)
+    await _roll_up_days(connection, sorted({_floor(hour, DAY) for hour in hours}), orchestrator_ids)
+
+
+async def rebuild_day(db: Database, day: datetime) -> None:
+    """Roll a day up anew, hour by hour, so that nobody who stores results waits for long."""
+    for row in await db.write.fetch(HOURS, since=day):
+        async with db.write.transaction() as transaction:
+            await transaction.fetchval(LOCK_ROLLUPS)
+            await _roll_up_hours(transaction, [row.hour], None)
+    async with db.write.transaction() as transaction:
+        await transaction.fetchval(LOCK_ROLLUPS)
+        await _roll_up_days(transaction, [day], None)
+        await transaction.fetchval(ANNOUNCE)
+
+
+async def build(db: Database, report: Callable[..., None]) -> None:
+    """Roll up whatever was never rolled up, day by day from the last; what was interrupted goes on where it was."""
+    since = await complete_since(db.write)
+    while since != EVER:
+        day = await _day_before(db.write, since or _NEVER)
+        if day is not None:
+            await rebuild_day(db, day)
+        since = day or EVER
+        await db.write.fetch(SET_COMPLETE_SINCE, time=since)
+        report("rollups_built", since=since)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedDay:
+    """A day whose roll-ups were compared with its results: how many cells are wrong, and in which of its hours."""
+
+    day: datetime
+    cells: int
+    hours: tuple[datetime, ...]
+
+
+async def check(db: Runner, since: datetime, until: datetime) -> AsyncIterator[CheckedDay]:
+    """The days of a time range that have anything, from the last to the first."""
+    day = await _day_before(db, until)
+    while day is not None and day > since - DAY:
+        (row,) = await db.fetch(CHECK_DAY, since=day)
+        yield CheckedDay(day, row.cells, tuple(row.hours))
+        day = await _day_before(db, day)
+
+
+async def _roll_up_hours(
+    connection: Connection, hours: Sequence[datetime], orchestrator_ids: Sequence[int] | None
+) -> None:
+    await connection.fetch(FORGET_HOURS, hours=hours, orchestrator_ids=orchestrator_ids)
+    await connection.fetch(SUM_HOURS, hours=hours, orchestrator_ids=orchestrator_ids)
+
+
+async def _roll_up_days(
+    connection: Connection, days: Sequence[datetime], orchestrator_ids: Sequence[int] | None
+) -> None:
+    await connection.fetch(FORGET_DAYS, days=days, orchestrator_ids=orchestrator_ids)
+    await connection.fetch(SUM_DAYS, days=days, orchestrator_ids=orchestrator_ids)
+
+
+async def _day_before(db: Runner, time: datetime) -> datetime | None:
+    latest = await db.fetchval(LATEST_BEFORE, time=time)
+    return None if latest is None else _floor(latest, DAY)
+
+
+def _floor(time: datetime, bucket: timedelta) -> datetime:
+    return time - (time - EVER) % bucket
+
+
+def _ceil(time: datetime, bucket: timedelta) -> datetime:
+    return time + (EVER - time) % bucket
+
+
+def _is_whole(time: datetime, bucket: timedelta) -> bool:
+    return not (time - EVER) % bucket
