@@ -46,6 +46,7 @@ from resolvers.recording import (
 )
 from resolvers.replica import INTERVAL_S as REPLICA_INTERVAL_S
 from resolvers.replica import Replica
+from resolvers.rollups import build, repair
 from resolvers.versions import Versions
 from schema.allowed import AllowedDocuments
 from schema.answering import Answering, Encoded
@@ -64,6 +65,7 @@ from workers.listener import listen
 from workers.partition_maker import make_partitions
 from workers.region_refresher import refresh_now, refresh_regions
 from workers.replica_watcher import watch_replica
+from workers.rollup_keeper import keep_rollups
 
 FIRST_REGIONS_TIMEOUT_S = 1.0
 READABLE_HEADERS = ("ETag", "X-Request-Id", "Retry-After", "WWW-Authenticate")  # by pages of other origins
@@ -214,6 +216,7 @@ class Gateway:
         loops = {
             "partitions": partial(make_partitions, partial(create_partitions, self.db), report),
             "keys": partial(purge_keys, partial(forget_keys, self.db), report),
+            "rollups": partial(keep_rollups, partial(build, self.db, report), partial(repair, self.db, report), report),
         }
         if url := self.settings.catalyst_region_url:
             interval_s = self.settings.regions_cache_timeout.total_seconds()

@@ -1,4 +1,4 @@
-"""The command line: `podium serve`, `migrate`, `import`, `export`, `documents`, `token` and `schema`."""
+"""The command line: `podium serve`, `migrate`, `import`, `export`, `rollups`, `documents`, `token` and `schema`."""
 
 import sys
 from collections.abc import Coroutine
@@ -15,6 +15,7 @@ from gateway.documents_command import documents
 from gateway.export_command import export
 from gateway.import_command import import_app
 from gateway.logs import configure_logs
+from gateway.rollups_command import rollups_app
 from gateway.settings import VERSION, Settings, SettingsError, load_settings
 from gateway.token_command import token
 from resolvers.errors import PodiumError
@@ -100,6 +101,8 @@ app.command(epilog="Example: podium token --scope publish --subject tester-fra -
 app.command(epilog="Example: podium export --last 7d --region FRA --output fra.csv")(export)
 
 app.add_typer(import_app, name="import")
+
+app.add_typer(rollups_app, name="rollups")
 
 
 def _settings(**given: Any) -> Settings:

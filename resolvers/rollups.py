@@ -25,7 +25,7 @@ CHECK_DAY = STATEMENTS["rollups.check_day"]
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 EVER = datetime.min.replace(tzinfo=UTC)
-_NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+_END = datetime(9999, 12, 31, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -110,7 +110,7 @@ async def build(db: Database, report: Callable[..., None]) -> None:
     """Roll up whatever was never rolled up, day by day from the last; what was interrupted goes on where it was."""
     since = await complete_since(db.write)
     while since != EVER:
-        day = await _day_before(db.write, since or _NEVER)
+        day = await _day_before(db.write, since or _END)
         if day is not None:
             await rebuild_day(db, day)
         since = day or EVER
@@ -118,21 +118,44 @@ async def build(db: Database, report: Callable[..., None]) -> None:
         report("rollups_built", since=since)
 
 
+async def rebuild(db: Database, window: Window, report: Callable[..., None]) -> int:
+    """Roll all days of a window up anew, from the last to the first; how many there were."""
+    count = 0
+    async for day in days(db.write, window):
+        await rebuild_day(db, day)
+        count += 1
+        report("rollups_rebuilt", day=day)
+    return count
+
+
 @dataclass(frozen=True, slots=True)
 class CheckedDay:
-    """A day whose roll-ups were compared with its results: how many cells are wrong, and in which of its hours."""
+    """A day whose roll-ups were compared with its results: how many cells of its hours and of itself are wrong."""
 
     day: datetime
-    cells: int
-    hours: tuple[datetime, ...]
+    wrong_cells: int
 
 
-async def check(db: Runner, since: datetime, until: datetime) -> AsyncIterator[CheckedDay]:
-    """The days of a time range that have anything, from the last to the first."""
+async def check(db: Runner, window: Window) -> AsyncIterator[CheckedDay]:
+    """The days of a window, compared one by one, from the last to the first."""
+    async for day in days(db, window):
+        yield CheckedDay(day, await db.fetchval(CHECK_DAY, since=day))
+
+
+async def repair(db: Database, report: Callable[..., None], window: Window | None = None) -> None:
+    """Roll those days anew up that are not what their results come to, among the last two where no window is given."""
+    async for checked in check(db.write, window or Window(since=datetime.now(UTC) - DAY)):
+        if checked.wrong_cells:
+            await rebuild_day(db, checked.day)
+            report("rollups_repaired", day=checked.day, wrong_cells=checked.wrong_cells)
+
+
+async def days(db: Runner, window: Window) -> AsyncIterator[datetime]:
+    """The days that a window touches and that have results or roll-ups, from the last to the first."""
+    until = _END if window.until is None else window.until + _MICROSECOND
     day = await _day_before(db, until)
-    while day is not None and day > since - DAY:
-        (row,) = await db.fetch(CHECK_DAY, since=day)
-        yield CheckedDay(day, row.cells, tuple(row.hours))
+    while day is not None and (window.since is None or day > window.since - DAY):
+        yield day
         day = await _day_before(db, day)
 
 
