@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from prometheus_client import Metric
@@ -47,6 +48,7 @@ from resolvers.recording import (
 from resolvers.replica import INTERVAL_S as REPLICA_INTERVAL_S
 from resolvers.replica import Replica
 from resolvers.rollups import build, repair
+from resolvers.shared_changes import SharedChanges
 from resolvers.versions import Versions
 from schema.allowed import AllowedDocuments
 from schema.answering import Answering, Encoded
@@ -77,29 +79,37 @@ for _media_type in MEDIA_TYPES.values():
     add_compress_type(_media_type.partition(";")[0])
 
 
-Gather = Callable[[list[Metric]], Awaitable[list[Metric]]]
-
-
 async def only_own(families: list[Metric]) -> list[Metric]:
     """The metrics of a process that is alone."""
     return families
 
 
-class Gateway:
-    """One gateway process: what its parts share, and its life. ManifestError when its documents cannot be used.
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """What a process has to do with the other workers of its gateway; nothing when it is alone.
 
-    `gather` makes of its own metrics those of all workers.
+    `gather` makes of its own metrics those of all; `changes` is what all of them change.
     """
 
-    def __init__(self, settings: Settings, urls: Urls, gather: Gather = only_own) -> None:
+    gather: Callable[[list[Metric]], Awaitable[list[Metric]]] = only_own
+    changes: SharedChanges | None = None
+
+
+ALONE = Siblings()
+
+
+class Gateway:
+    """One gateway process: what its parts share, and its life. ManifestError when its documents cannot be used."""
+
+    def __init__(self, settings: Settings, urls: Urls, siblings: Siblings = ALONE) -> None:
         self.settings = settings
-        self._gather = gather
+        self._gather = siblings.gather
         self._spans = spans_of(settings)
         self.metrics = Metrics(settings.slow_operation_s, self._spans.send if self._spans else None)
         self.draining = False
-        self.versions = Versions()
+        self.versions = Versions(shared=siblings.changes)
         self.answers: Answers[Encoded] = Answers(self.versions, settings.answer_cache_bytes)
-        self.db = database_of(settings, urls, self.versions.bump, self._reads_moved)
+        self.db = database_of(settings, urls, self.versions.wrote, self._reads_moved)
         self.replica = replica_of(settings, urls, self.db)
         regions_ttl_s = settings.regions_cache_timeout.total_seconds()
         self.catalog = Catalog(self.db, regions_ttl_s, versions=self.versions)

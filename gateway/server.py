@@ -10,7 +10,7 @@ from types import FrameType
 
 import uvicorn
 
-from gateway.app import Gateway, Gather, only_own
+from gateway.app import ALONE, Gateway, Siblings
 from gateway.parts import Urls
 from gateway.protocol import Http, WebSocket
 from gateway.settings import Settings, SettingsError
@@ -27,10 +27,10 @@ class ServeError(Exception):
     """The gateway cannot start; the message says why and what to do."""
 
 
-def make_gateway(settings: Settings, urls: Urls, gather: Gather = only_own) -> Gateway:
+def make_gateway(settings: Settings, urls: Urls, siblings: Siblings = ALONE) -> Gateway:
     """A gateway; ServeError where its settings cannot be used."""
     try:
-        return Gateway(settings, urls, gather)
+        return Gateway(settings, urls, siblings)
     except (ManifestError, SettingsError) as error:
         raise ServeError(str(error)) from None
 

@@ -1,6 +1,7 @@
 """The parent of several workers: it accepts connections and hands them out, and keeps as many workers as it shall."""
 
 import asyncio
+import os
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
@@ -9,7 +10,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
 from signal import SIGINT, SIGTERM
+from tempfile import TemporaryFile
 from time import monotonic
+from typing import IO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
@@ -19,6 +22,7 @@ from gateway.merged_metrics import merged, that_stays
 from gateway.parts import Urls
 from gateway.server import DRAIN_TIMEOUT_S, ServeError
 from gateway.settings import Settings
+from resolvers.shared_changes import size_bytes
 
 PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0)  # before a worker is replaced that lived for less than STABLE_S, and then 5
 STABLE_S = 10.0
@@ -75,6 +79,7 @@ class Supervisor:
         self._serves = False
         self._stopping = asyncio.Event()
         self._counted_by_the_dead: list[Metric] = []
+        self._changes = _shared_memory(size_bytes(settings.workers))
         self._registry = CollectorRegistry()
         serving = Gauge("podium_workers", "Processes that serve.", registry=self._registry)
         serving.set_function(lambda: len(self._serving()))
@@ -121,7 +126,7 @@ class Supervisor:
         """A new process, in a session of its own so that Ctrl-C reaches the parent only; gone at the end."""
         (line_end, its_line), (arrivals, its_arrivals) = socket.socketpair(), socket.socketpair()
         with its_line, its_arrivals:
-            ends = its_line.fileno(), its_arrivals.fileno()
+            ends = its_line.fileno(), its_arrivals.fileno(), self._changes.fileno()
             command = (sys.executable, "-P", "-m", "gateway.worker", *map(str, ends))
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=DEVNULL, pass_fds=ends, start_new_session=True
@@ -213,3 +218,10 @@ class Supervisor:
         for worker in self._workers:
             with suppress(ProcessLookupError):
                 worker.process.kill()
+
+
+def _shared_memory(size: int) -> IO[bytes]:
+    # Linux needs no directory for it, which may be read-only in a container.
+    memory = TemporaryFile() if sys.platform != "linux" else open(os.memfd_create("podium"), "w+b")  # noqa: SIM115, PTH123
+    memory.truncate(size)
+    return memory

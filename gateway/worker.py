@@ -5,18 +5,20 @@ import socket
 import sys
 from collections import deque
 from contextlib import suppress
+from mmap import mmap
 from typing import Any
 
 import structlog
 import uvloop
 from prometheus_client import Metric
 
-from gateway.app import Gateway
+from gateway.app import Gateway, Siblings
 from gateway.line import Job, Line, Report
 from gateway.logs import configure_logs
 from gateway.merged_metrics import merged, of_worker
 from gateway.server import ServeError, Server, make_gateway, open_gateway
 from resolvers.errors import PodiumError
+from resolvers.shared_changes import SharedChanges
 
 TICKS_BETWEEN_REPORTS = 10  # uvicorn's, of which ten are a second
 GATHERING_TIMEOUT_S = 1.0
@@ -24,8 +26,8 @@ GATHERING_TIMEOUT_S = 1.0
 log = structlog.get_logger()
 
 
-class Siblings:
-    """What all workers count together: each tells the parent about itself, and asks it about all."""
+class Parent:
+    """Whom a worker tells about itself, and asks about all workers."""
 
     def __init__(self, line: Line, number: int) -> None:
         self._line = line
@@ -55,9 +57,9 @@ class Siblings:
 class WorkerServer(Server):
     """Takes connections that were accepted elsewhere; when no more can come, because the parent is gone, it drains."""
 
-    def __init__(self, gateway: Gateway, siblings: Siblings, arrivals: socket.socket) -> None:
+    def __init__(self, gateway: Gateway, parent: Parent, arrivals: socket.socket) -> None:
         super().__init__(gateway)
-        self._siblings = siblings
+        self._parent = parent
         self._arrivals = arrivals
         self._arriving: set[asyncio.Task[None]] = set()
 
@@ -80,8 +82,8 @@ class WorkerServer(Server):
         self._report()
 
     def _report(self) -> None:
-        self._siblings.open = len(self.server_state.connections)
-        self._siblings.report(self._gateway.metrics.collect())
+        self._parent.open = len(self.server_state.connections)
+        self._parent.report(self._gateway.metrics.collect())
 
     def _take(self) -> bool:
         """Take a connection, if there is one; whether more may follow."""
@@ -93,7 +95,7 @@ class WorkerServer(Server):
             asyncio.get_running_loop().remove_reader(self._arrivals)
             self.should_exit = True
         for descriptor in descriptors:
-            self._siblings.taken += 1
+            self._parent.taken += 1
             task = asyncio.create_task(self._serve_connection(socket.socket(fileno=descriptor)))
             self._arriving.add(task)
             task.add_done_callback(self._arriving.discard)
@@ -112,24 +114,24 @@ class WorkerServer(Server):
         return protocol
 
 
-async def work(line: Line, arrivals: socket.socket) -> None:
+async def work(line: Line, arrivals: socket.socket, changes: memoryview) -> None:
     """Do the job that the parent gives, until a signal or its end; ServeError and PodiumError as `podium serve`."""
     job = await line.receive()
     if not isinstance(job, Job):
         return  # the parent has gone already
     configure_logs(job.settings.log_level, job.settings.log_format, worker=job.number)
-    siblings = Siblings(line, job.number)
-    gateway = make_gateway(job.settings, job.urls, siblings.gather)
+    parent = Parent(line, job.number)
+    gateway = make_gateway(job.settings, job.urls, Siblings(parent.gather, SharedChanges(changes, job.number - 1)))
     await open_gateway(gateway)
-    listening = asyncio.create_task(siblings.listen())
-    await WorkerServer(gateway, siblings, arrivals).run_until_drained([], lambda: None)
+    listening = asyncio.create_task(parent.listen())
+    await WorkerServer(gateway, parent, arrivals).run_until_drained([], lambda: None)
     listening.cancel()
 
 
-async def _run(line_end: int, arrivals_end: int) -> None:
+async def _run(line_end: int, arrivals_end: int, changes: int) -> None:
     line = await Line.over(socket.socket(fileno=line_end))
     try:
-        await work(line, socket.socket(fileno=arrivals_end))
+        await work(line, socket.socket(fileno=arrivals_end), memoryview(mmap(changes, 0)))
     except (PodiumError, ServeError) as error:
         log.error("worker_not_started", reason=str(error))
         sys.exit(1)

@@ -132,6 +132,7 @@ class Catalog:
         self._regions_moment = moment
 
     def _regions_have_changed(self) -> bool:
+        self._versions.catch_up()
         return not self._versions.are_unchanged(REGIONS.tables, self._regions_moment)
 
     def _find_region(self, code: str, job_type: str | None) -> Row | None:

@@ -6,6 +6,7 @@ from time import monotonic
 
 from db.statements import TABLES
 from resolvers.announcements import changed_tables
+from resolvers.shared_changes import SharedChanges
 
 # The line is tried every second, and may take a second to answer.
 TRUST_S = 2.5
@@ -14,11 +15,13 @@ TRUST_S = 2.5
 class Versions:
     """When each table was last changed, counted in changes. An audience of workers/listener.py.
 
-    What this gateway writes is told by its pool, what others write by the line. Without the line, or when it has not
-    answered for `TRUST_S`, `are_heard` is false: others may have changed anything.
+    What this process writes is told by its pool, what others write by the line, and what other workers of this gateway
+    write by memory that they share, at once. Without the line, or when it has not answered for `TRUST_S`, `are_heard`
+    is false: others may have changed anything.
     """
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic, shared: SharedChanges | None = None) -> None:
+        self._shared = shared
         self.moment = 0
         self._reads_are_fresh = True
         self._changed_at = dict.fromkeys(TABLES, 0)
@@ -27,8 +30,22 @@ class Versions:
 
     @property
     def are_heard(self) -> bool:
-        """Whether every change is known, but for those of the last moments."""
+        """Whether every change is known, but for those of other gateways in the last moments."""
+        self.catch_up()
         return self._clock() < self._trusted_until and self._reads_are_fresh
+
+    def wrote(self, tables: Collection[str]) -> None:
+        """This process may have changed these tables."""
+        if self._shared:
+            self._shared.tell(tables)
+        self.bump(tables)
+
+    def catch_up(self) -> None:
+        """Know what other workers have changed; asked for and not always, so that whoever compares moments in one go
+        sees one state.
+        """
+        if self._shared and (tables := self._shared.news()):
+            self.bump(tables)
 
     def bump(self, tables: Collection[str]) -> None:
         """These tables may have changed."""

@@ -96,10 +96,10 @@ class Podium:
     def postmaster(self) -> int:
         return int(self.event("postgres_started")["pid"])
 
-    async def post(self, orchestrator: str) -> httpx.Response:
+    async def post(self, orchestrator: str, client: httpx.AsyncClient | None = None) -> httpx.Response:
         body = orjson.dumps({"region": "FRA", "orchestrator": orchestrator, "success_rate": 1, "round_trip_time": 0.5})
         headers = {"Authorization": signature(body, SECRET)}
-        return await self.client.post("/api/post_stats", content=body, headers=headers)
+        return await (client or self.client).post("/api/post_stats", content=body, headers=headers)
 
     async def knows(self, orchestrator: str) -> bool:
         answer = await self.client.get("/api/raw_stats", params={"orchestrator": orchestrator})

@@ -21,6 +21,7 @@ from tests.harness import eventually
 from tests.processes import Podium, Start, is_running, only_line_of
 
 REGIONS = "/api/regions"
+COUNT = '{ stats(filter: { orchestrator: { in: ["0xaa"] } }) { totalCount } }'
 LOCK = "LOCK TABLE podium.results IN ACCESS EXCLUSIVE MODE"
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'podium.results'::regclass"
 
@@ -129,6 +130,17 @@ async def test_metrics_are_those_of_all_workers_and_never_go_back(pair: Podium) 
         before = now
     assert before[f"podium_http_requests_total GET {REGIONS} 200"] == 10
     assert before["podium_worker_deaths_total"] == 2
+
+
+async def test_what_one_worker_has_stored_is_in_the_next_answer_of_the_other(pair: Podium) -> None:
+    async with clients(pair, 2) as (one, other):
+        servers = {server_of(pair, await client.get(REGIONS)) for client in (one, other)}
+        assert len(servers) == 2
+        for number in range(200):
+            await other.post("/graphql", json={"query": COUNT})  # which the other one keeps
+            assert (await pair.post("0xaa", one)).status_code == 200
+            answer = await other.post("/graphql", json={"query": COUNT})
+            assert answer.json() == {"data": {"stats": {"totalCount": number + 1}}}
 
 
 async def test_a_killed_worker_is_replaced_and_the_other_ones_requests_are_answered(pair: Podium) -> None:
