@@ -90,6 +90,7 @@ class Pair(NamedTuple):
 
     async def changes(self, deed: Awaitable[Any]) -> set[str]:
         """The tables that a deed at one gateway changes, as the other hears; the one that does it knows at once."""
+        await self.all_is_heard()  # of what was done before
         here, there = self.here.gateway.versions, self.there.gateway.versions
         moments = here.moment, there.moment
         await deed
