@@ -1,7 +1,6 @@
 """Groups of results: what they are grouped by, what is known of each, and their order, bounds and pages."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from operator import itemgetter
@@ -55,8 +54,10 @@ class Distribution(NamedTuple):
     p99: float
 
 
-@dataclass(frozen=True, slots=True)
-class Aggregate:
+_first = itemgetter(0)
+
+
+class Aggregate(NamedTuple):
     """A group of results: means over its results, scores over its cells weighted by their samples.
 
     Rates and scores are fractions; `round_trip_time` is the mean in seconds.
@@ -131,6 +132,15 @@ def aggregate_cursor(aggregate: Aggregate, order: GroupOrder) -> list[Any]:
     return [order.name, *_place(aggregate, order)]
 
 
+def in_order(aggregates: Sequence[Aggregate], group_by: Sequence[Dimension]) -> list[Aggregate]:
+    """The groups by their keys, as `comparable` compares them; by columns, because there may be thousands."""
+    if not group_by or not aggregates:
+        return list(aggregates)
+    columns = dict(zip(GroupKey._fields, zip(*(group.key for group in aggregates), strict=True), strict=True))
+    places = zip(*([value or "" for value in columns[dimension]] for dimension in group_by), strict=True)
+    return [group for _, group in sorted(zip(places, aggregates, strict=True), key=_first)]
+
+
 def comparable(key: GroupKey, group_by: Sequence[Dimension]) -> tuple[str, ...]:
     """A key in a form that can be ordered, by the dimension that is grouped by first."""
     return tuple(getattr(key, dimension) or "" for dimension in group_by)
@@ -148,10 +158,6 @@ def _rising(value: datetime | float, *, descending: bool) -> float:
 def _place(aggregate: Aggregate, order: GroupOrder) -> list[Any]:
     values = [_rising(getattr(aggregate, step.field), descending=step.descending) for step in order.steps]
     return [*values, *comparable(aggregate.key, order.group_by)]
-
-
-def _first(ranked: tuple[list[Any], Aggregate]) -> list[Any]:
-    return ranked[0]
 
 
 def _beyond(

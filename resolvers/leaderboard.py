@@ -12,7 +12,7 @@ from resolvers.aggregation import (
     Distribution,
     GroupKey,
     by_dimension,
-    comparable,
+    in_order,
     key_of,
 )
 from resolvers.filters import StatFilter, Window
@@ -32,7 +32,7 @@ async def aggregates(db: Runner, wanted: StatFilter, group_by: tuple[Dimension, 
     orchestrator; a group of several cells has the mean of their scores, weighted by their samples.
     """
     groups = [aggregate for _, aggregate in await aggregates_over_time(db, wanted, group_by, starts=None)]
-    return sorted(groups, key=lambda group: comparable(group.key, group_by))
+    return in_order(groups, group_by)
 
 
 async def aggregates_over_time(
@@ -59,7 +59,7 @@ async def aggregates_over_time(
         medians=list(medians.values()),
         limit=limit,
     )
-    return [(row.bucket, _aggregate(row)) for row in rows]
+    return _aggregates(rows) if rows else []
 
 
 async def distributions(
@@ -97,17 +97,11 @@ async def _medians(db: Runner, parameters: dict[str, Any]) -> dict[int, float]:
     return {row.model_id: row.median for row in rows}
 
 
-def _aggregate(row: Row) -> Aggregate:
-    return Aggregate(
-        key=key_of(row),
-        samples=row.samples,
-        success_rate=row.success_rate,
-        round_trip_time=row.round_trip_time,
-        round_trip_score=row.round_trip_score,
-        score=row.score,
-        first_at=row.first_at,
-        last_at=row.last_at,
-    )
+def _aggregates(rows: Sequence[Row]) -> list[tuple[int | None, Aggregate]]:
+    columns = Row.__columns__(rows)  # there may be thousands of rows
+    keys = map(GroupKey._make, zip(*(columns[name] for name in GroupKey._fields), strict=True))
+    values = (columns[name] for name in Aggregate._fields if name != "key")
+    return list(zip(columns["bucket"], map(Aggregate._make, zip(keys, *values, strict=True)), strict=True))
 
 
 def _distributions(row: Row) -> dict[str, Distribution | None]:
