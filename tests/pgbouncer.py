@@ -1,0 +1,137 @@
+"""pgbouncer in transaction mode before a test's Postgres: the machine's own, or Debian's, fetched without root."""
+
+import asyncio
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qs, quote, urlsplit
+
+import asyncpg
+
+from db.embedded import Logins
+from db.embedded_host import account_for, bin_dir_of_wheel, choose_launcher, give, spawn
+
+PACKAGES = ("pgbouncer", "libevent-2.1-7", "libevent-2.1-7t64", "libcares2", "libc-ares2")  # of any release of Debian
+FETCH_TIMEOUT_S = 60
+POOL_SIZE = 4
+CONFIGURATION = """
+[databases]
+* = host={postgres} port=5432
+[pgbouncer]
+listen_addr =
+listen_port = 6432
+unix_socket_dir = {home}
+auth_type = trust
+auth_file = {home}/users
+pool_mode = transaction
+default_pool_size = {pool_size}
+max_client_conn = 500
+admin_users = postgres
+"""
+
+
+class Unobtainable(Exception):
+    """There is no pgbouncer on this machine, and none can be fetched; the message says why."""
+
+
+class Program(NamedTuple):
+    """Where pgbouncer is, and the libraries that it needs beside those of the machine."""
+
+    binary: Path
+    libraries: tuple[Path, ...] = ()
+
+
+def obtain(cache: Path) -> Program:
+    """The machine's pgbouncer, or one that is kept in this directory, fetched if it is not there yet."""
+    if found := shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin"):
+        return Program(Path(found))
+    if not (binary := cache / "files/usr/sbin/pgbouncer").exists():
+        _fetch(cache)
+    return Program(binary, tuple((cache / "files").rglob("lib*.so.*")))
+
+
+def _fetch(cache: Path) -> None:
+    if not shutil.which("apt-get") or not shutil.which("dpkg"):
+        raise Unobtainable("no pgbouncer is installed, and only those of Debian and its kin can be fetched: install it")
+    own_lists = ("-o", f"Dir::State::Lists={cache}/lists", "-o", f"Dir::Cache={cache}/cache")
+    if _run("apt-get", "download", PACKAGES[0], cwd=cache).returncode:
+        for directory in ("lists/partial", "cache/archives/partial"):
+            (cache / directory).mkdir(parents=True, exist_ok=True)
+        _run("apt-get", *own_lists, "update", cwd=cache)
+        _run("apt-get", *own_lists, "download", PACKAGES[0], cwd=cache)
+    else:
+        own_lists = ()
+    for name in PACKAGES[1:]:  # a release has some of them
+        _run("apt-get", *own_lists, "download", name, cwd=cache)
+    for package in cache.glob("*.deb"):
+        _run("dpkg", "-x", package, cache / "files", cwd=cache)
+    if not (cache / "files/usr/sbin/pgbouncer").exists():
+        raise Unobtainable("no pgbouncer is installed, and apt-get does not fetch one: install it")
+
+
+def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(command, cwd=cwd, capture_output=True, timeout=FETCH_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise Unobtainable("no pgbouncer is installed, and fetching one takes too long: install it") from None
+
+
+@asynccontextmanager
+async def pooled(program: Program, logins: Logins) -> AsyncIterator[Logins]:
+    """The same logins through a pgbouncer that lends each statement, or transaction, one of `POOL_SIZE` connections."""
+    (postgres,) = parse_qs(urlsplit(logins.superuser).query)["host"]
+    home = Path(tempfile.mkdtemp(prefix="podium-pgbouncer-"))
+    account = await account_for()
+    try:
+        _furnish(home, program, postgres)
+        _give_all(home, account)
+        # One that lets it in where the sockets of Postgres are.
+        launcher, _ = await choose_launcher(account, Path(postgres), bin_dir_of_wheel() / "postgres")
+        command = ("env", f"LD_LIBRARY_PATH={home}", home / "pgbouncer", home / "pgbouncer.ini")
+        with (home / "log").open("wb") as log:
+            process = await spawn(*launcher, *command, output=log)
+        through = Logins(**{role: _moved(getattr(logins, role), postgres, str(home)) for role in Logins.__slots__})
+        try:
+            await _answers(through.superuser, home / "log")
+            yield through
+        finally:
+            process.terminate()
+            await process.wait()
+    finally:
+        shutil.rmtree(home)
+
+
+def _furnish(home: Path, program: Program, postgres: str) -> None:
+    for file in (program.binary, *program.libraries):
+        shutil.copy(file, home / file.name)
+    users = ("postgres", "podium_owner", "podium_writer", "podium_reader")
+    (home / "users").write_text("".join(f'"{user}" ""\n' for user in users))
+    (home / "pgbouncer.ini").write_text(CONFIGURATION.format(postgres=postgres, home=home, pool_size=POOL_SIZE))
+
+
+def _give_all(home: Path, account: tuple[int, int]) -> None:
+    for path in (home, *home.iterdir()):
+        give(path, account)
+
+
+def _moved(url: str, postgres: str, home: str) -> str:
+    return url.replace(quote(postgres, safe=""), quote(home, safe="")).replace("port=5432", "port=6432")
+
+
+async def _answers(url: str, log: Path) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return await (await asyncpg.connect(url, statement_cache_size=0, timeout=2)).close()
+        except (OSError, asyncpg.PostgresError):
+            assert time.monotonic() < deadline, _text_of(log)
+            await asyncio.sleep(0.05)
+
+
+def _text_of(log: Path) -> str:
+    return log.read_text()
