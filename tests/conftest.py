@@ -1,7 +1,7 @@
 """Fixtures: a real Postgres for the session, a fresh database for each test, and real gateways on real sockets."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import Any
 
@@ -38,6 +38,19 @@ async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Em
 @pytest.fixture
 async def new_database(postgres: EmbeddedPostgres) -> AsyncIterator[NewDatabase]:
     """Makes databases; migrated ones unless `template="template0"` is asked for."""
+    async with _making_databases(postgres) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+async def shared_database(postgres: EmbeddedPostgres) -> AsyncIterator[Database]:
+    """A migrated, empty database for all tests of a file."""
+    async with _making_databases(postgres) as make:
+        yield await make()
+
+
+@asynccontextmanager
+async def _making_databases(postgres: EmbeddedPostgres) -> AsyncIterator[NewDatabase]:
     made: list[str] = []
 
     async def make(template: str = "template") -> Database:
