@@ -52,6 +52,7 @@ SETTINGS = (
     *("listen_addresses=", "unix_socket_permissions=0700", "max_connections=400", "shared_buffers=256MB"),
     *("fsync=on", "synchronous_commit=on", "wal_compression=on", "max_wal_size=2GB", "checkpoint_timeout=15min"),
     *("random_page_cost=1.1", "jit=off", "timezone=UTC", "log_timezone=UTC", "log_checkpoints=off"),
+    "hot_standby=off",  # a backup that is being recovered is not ready before it is recovered
 )
 
 

@@ -1,4 +1,4 @@
-"""The hottest statements read the weeks of their window alone, by an index, and little that they do not answer about."""
+"""The hottest statements read the weeks of their window alone, by an index, and little that is not in their answers."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -15,9 +15,8 @@ from resolvers.broadcast import ANNOUNCED_RESULTS
 from resolvers.catalog import Catalog
 from resolvers.errors import from_driver
 from resolvers.filters import StatFilter, Window
-from resolvers.listing import result_cursor
 from resolvers.page import PageRequest
-from resolvers.recording import STORE_RESULTS, CheckedResult, ResultKey, create_partitions, insert_results
+from resolvers.recording import CheckedResult, ResultKey, create_partitions, insert_results
 from resolvers.results import Result
 from tests import harness
 from tests.db.plans import Explaining, Scan
