@@ -109,7 +109,7 @@ def _case(found: dict[str, Any]) -> str:
 
 
 def _line(name: str, values: Any) -> str:
-    return f"{name:<34}" + "".join(f"{value:>12}" for value in values)
+    return f"{name:<40}" + "".join(f"{value:>12}" for value in values)
 
 
 def _shown(value: float) -> str:

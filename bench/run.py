@@ -45,7 +45,11 @@ async def _kept(given: argparse.Namespace, database: Filled, directory: Path) ->
     async with serving(database, directory, seed=given.seed) as server:
         measured = await _measured(given, server, is_kept=True)
         fresh = asdict(await freshness(server, given.seconds)) if _is_wanted(FRESHNESS, given.only) else None
-        return {"kept_measurements": measured, "freshness": fresh}
+    async with serving(database, directory, "--workers", "2", seed=given.seed) as server:
+        by_two = await _measured(given, server, is_kept=True)
+    for found in by_two:
+        found["name"] += ", 2 workers"
+    return {"kept_measurements": [*measured, *by_two], "freshness": fresh}
 
 
 async def _measured(given: argparse.Namespace, server: Served, *, is_kept: bool) -> list[dict[str, Any]]:

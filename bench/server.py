@@ -81,9 +81,11 @@ async def served(directory: Path, *, results: int, seed: int) -> AsyncIterator[S
 
 
 @asynccontextmanager
-async def serving(database: Filled, directory: Path, *, seed: int, **settings: str) -> AsyncIterator[Served]:
+async def serving(
+    database: Filled, directory: Path, *options: str, seed: int, **settings: str
+) -> AsyncIterator[Served]:
     """A gateway on a database that was filled with this seed."""
-    async with gateway(database, directory, **settings) as server:
+    async with gateway(database, directory, *options, **settings) as server:
         yield Served(server, database, addresses(seed))
 
 
@@ -100,11 +102,11 @@ async def filled(directory: Path, *, results: int, seed: int) -> AsyncIterator[F
         yield database
 
 
-def gateway(database: Filled, directory: Path, **settings: str) -> AbstractAsyncContextManager[Server]:
+def gateway(database: Filled, directory: Path, *options: str, **settings: str) -> AbstractAsyncContextManager[Server]:
     """`podium serve` on a database."""
     podium = str(Path(sys.executable).with_name("podium"))
     environment = gateway_environment(database) | settings
-    return started("podium", podium, "serve", "--port", "0", environment=environment, directory=directory)
+    return started("podium", podium, "serve", "--port", "0", *options, environment=environment, directory=directory)
 
 
 def gateway_environment(database: Filled) -> dict[str, str]:
