@@ -1,0 +1,37 @@
+-- Spreads podium's tables over the workers of a Citus cluster: results and roll-ups by orchestrator, the small tables to all.
+--
+-- Run it once on the coordinator, as the owner of the tables, after `CREATE EXTENSION citus` and the migrations:
+--   psql -1 -v ON_ERROR_STOP=1 -d podium -f db/scale/citus.sql
+-- docs/scale.md says when, what it is good for, and which statements have to be rewritten before.
+
+-- What results refer to is on every worker, so that joins stay there. Citus takes no identity columns of type integer:
+-- a sequence of the same name does the same.
+DO $$
+DECLARE
+  small text;
+BEGIN
+  FOREACH small IN ARRAY ARRAY['regions', 'orchestrators', 'pipelines', 'models'] LOOP
+    EXECUTE format('ALTER TABLE podium.%I ALTER COLUMN id DROP IDENTITY', small);
+    EXECUTE format('CREATE SEQUENCE podium.%I AS integer OWNED BY podium.%I.id', small || '_id_seq', small);
+    EXECUTE format('SELECT setval(%L, (SELECT coalesce(max(id), 0) + 1 FROM podium.%I), false)',
+      'podium.' || small || '_id_seq', small);
+    EXECUTE format('ALTER TABLE podium.%I ALTER COLUMN id SET DEFAULT nextval(%L)', small,
+      'podium.' || small || '_id_seq');
+  END LOOP;
+END
+$$;
+
+-- In this order: a table refers to those before it.
+SELECT create_reference_table('podium.regions');
+SELECT create_reference_table('podium.orchestrators');
+SELECT create_reference_table('podium.pipelines');
+SELECT create_reference_table('podium.models');
+
+-- All that is of one orchestrator is in one shard, with its partitions; a statement that names one asks one worker.
+SELECT create_distributed_table('podium.results', 'orchestrator_id');
+SELECT create_distributed_table('podium.hourly_rollups', 'orchestrator_id', colocate_with => 'podium.results');
+SELECT create_distributed_table('podium.daily_rollups', 'orchestrator_id', colocate_with => 'podium.results');
+
+-- The other tables stay on the coordinator. audit_log has a trigger, which Citus allows neither on distributed nor on
+-- reference tables; idempotency_keys has one row per key for a day, and is purged with FOR UPDATE SKIP LOCKED, which works
+-- in one place only; imports and rollup_state have a few rows that one gateway at a time changes.
