@@ -13,14 +13,16 @@ from typing import Any
 
 import asyncpg
 
+from db.embedded import ignore
 from db.pool import Database, Pool, PoolOptions
 from db.statements import Statement, parse
 from resolvers.catalog import Catalog
 from resolvers.errors import from_driver
-from resolvers.filters import FILTER_IDS
+from resolvers.filters import FILTER_IDS, Window
 from resolvers.listing import ORCHESTRATORS_BY_ADDRESS
 from resolvers.recording import create_partitions
 from resolvers.results import Result
+from resolvers.rollups import rebuild
 
 ORCHESTRATORS = 100
 TRANSCODING_REGIONS = ("MDW", "FRA", "LON", "NYC", "LAX", "PRG", "SIN", "SAO", "SYD", "HND")
@@ -41,6 +43,7 @@ SEGMENTS = 30
 
 PARTS = 2  # made at the same time, each by one process of Postgres
 ROWS_AT_ONCE = 100_000
+PATIENCE_S = 3600
 
 _STATEMENTS = parse("bench", Path(__file__).with_name("results.sql").read_text())
 DEFINE_UNIFORM, RESERVE_IDS, MAKE_RESULTS = (
@@ -88,14 +91,17 @@ def addresses(seed: int) -> list[str]:
 
 
 async def fill(url: str, dataset: Dataset) -> list[str]:
-    """Store the results as a superuser, and the addresses of their orchestrators, which it answers."""
-    world = await _settle(url, dataset)
-    async with _connected(url) as connection:
+    """Store the results as a superuser, their roll-ups, and the addresses of their orchestrators, which it answers."""
+    async with _opened(url) as db, _connected(url) as connection:
+        await create_partitions(db, dataset.since, dataset.until)
+        world = await _world(db, dataset)
         first_id = await connection.fetchval(*_bound(RESERVE_IDS, number=dataset.results))
         given = _given(dataset, world) | {"first_id": first_id}
         edges = [dataset.results * part // PARTS for part in range(PARTS + 1)]
         await asyncio.gather(*(_make(url, range(*part), given) for part in pairwise(edges)))
         await connection.execute("VACUUM (ANALYZE) podium.results")
+        await rebuild(db, Window(dataset.since, dataset.until), ignore)
+        await connection.execute("VACUUM (ANALYZE) podium.hourly_rollups, podium.daily_rollups")
         await connection.execute("VACUUM (ANALYZE) podium.orchestrators, podium.models, podium.pipelines")
     return addresses(dataset.seed)
 
@@ -147,13 +153,12 @@ async def _connected(url: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
-async def _settle(url: str, dataset: Dataset) -> World:
-    pool = Pool(url, PoolOptions(size=1, timeout_s=60), from_driver)
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Database]:
+    pool = Pool(url, PoolOptions(size=1, timeout_s=PATIENCE_S), from_driver)
     await pool.open()
     try:
-        db = Database(pool, pool)
-        await create_partitions(db, dataset.since, dataset.until)
-        return await _world(db, dataset)
+        yield Database(pool, pool)
     finally:
         await pool.close()
 

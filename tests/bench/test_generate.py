@@ -7,6 +7,10 @@ import asyncpg
 import httpx
 
 from bench.generate import AI_REGIONS, MODELS, TRANSCODING_REGIONS, Dataset, fill
+from db.pool import Pool, PoolOptions
+from resolvers.errors import from_driver
+from resolvers.filters import Window
+from resolvers.rollups import check
 from tests.harness import Database, NewDatabase, StartGateway
 
 UNTIL = datetime.now(UTC).replace(microsecond=0)
@@ -80,6 +84,18 @@ async def test_the_api_answers_about_them(
         name: sorted(models) for name, models in MODELS.items()
     }
     assert all(pipeline["regions"] == sorted(AI_REGIONS) for pipeline in pipelines)
+
+
+async def test_roll_ups_are_what_the_results_come_to(database: Database) -> None:
+    await fill(database.logins.superuser, DATASET)
+    pool = Pool(database.logins.reader, PoolOptions(size=1, timeout_s=60), from_driver)
+    await pool.open()
+    try:
+        checked = [day async for day in check(pool, Window())]
+    finally:
+        await pool.close()
+    assert len(checked) == DATASET.days + 1
+    assert not any(day.wrong_cells for day in checked)
 
 
 async def made(new_database: NewDatabase, dataset: Dataset) -> list[str]:

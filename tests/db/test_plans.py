@@ -82,7 +82,7 @@ async def test_medians_read_results_of_their_model(explaining: Explaining) -> No
     explaining.scans.clear()
     await leaderboard.aggregates(explaining, wanted, (Dimension.ORCHESTRATOR,))
     scans = explaining.of("results")
-    assert_only(scans, "model_id_recorded_at_idx")
+    assert_only(scans, "model_id_recorded_at_round_trip_time_suc_idx")
     assert rows_of(scans) <= 2 * number
 
 
