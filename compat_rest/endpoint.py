@@ -2,9 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from compat_rest.errors import PLAIN_TEXT
 
 
 class AnyMethod:
@@ -17,3 +20,13 @@ class AnyMethod:
         """Answer one request."""
         response = await self._answer(Request(scope, receive, send))
         await response(scope, receive, send)
+
+
+def other_method(request: Request, allowed: str) -> Response:
+    """The answer to a method that is not allowed; OPTIONS is answered as browsers ask before they send another one."""
+    allow = {"Allow": f"{allowed}, OPTIONS"}
+    if request.method == "OPTIONS":
+        cors = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": allow["Allow"]}
+        return Response(status_code=204, headers={**allow, **cors, "Access-Control-Allow-Headers": "*"})
+    body = orjson.dumps({"error": f"{request.method} is not allowed here"})
+    return Response(body, 405, headers={**allow, **PLAIN_TEXT})

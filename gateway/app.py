@@ -9,8 +9,6 @@ from functools import partial
 from prometheus_client import Metric
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette_compress import add_compress_type, remove_compress_type
 
@@ -30,7 +28,7 @@ from gateway.parts import Urls, authenticator_of, database_of, limits_of, operat
 from gateway.server_timing import ServerTiming
 from gateway.settings import VERSION, Settings
 from resolvers.announcements import CHANNELS
-from resolvers.answers import Answers
+from resolvers.answers import AnswerMemory, Answers
 from resolvers.broadcast import Broadcast
 from resolvers.catalog import Catalog
 from resolvers.errors import Overloaded, Unavailable
@@ -51,13 +49,12 @@ from resolvers.rollups import build, repair
 from resolvers.shared_changes import SharedChanges
 from resolvers.versions import Versions
 from schema.allowed import AllowedDocuments
-from schema.answering import Answering, Encoded
+from schema.answering import Answering
 from schema.context import Backend, ServiceFacts
 from schema.feeds import Feeds
 from schema.http import GraphQLEndpoint
 from schema.persisted import Documents, PersistedDocuments
 from schema.results import stat_id
-from schema.root import SDL
 from schema.sse import EVENT_STREAM, EventStreams
 from schema.websocket import WebSocketEndpoint
 from workers.batcher import Batcher
@@ -108,7 +105,7 @@ class Gateway:
         self.metrics = Metrics(settings.slow_operation_s, self._spans.send if self._spans else None)
         self.draining = False
         self.versions = Versions(shared=siblings.changes)
-        self.answers: Answers[Encoded] = Answers(self.versions, settings.answer_cache_bytes)
+        self.answers = AnswerMemory(settings.answer_cache_bytes)
         self.db = database_of(settings, urls, self.versions.wrote, self._reads_moved)
         self.replica = replica_of(settings, urls, self.db)
         regions_ttl_s = settings.regions_cache_timeout.total_seconds()
@@ -128,7 +125,7 @@ class Gateway:
         self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
         self.feeds = Feeds(operations_of(settings), self._backend())
         self.documents = self._documents()
-        self.answering = Answering(self.feeds.operations, self.feeds.backend, self.answers)
+        self.answering = Answering(self.feeds.operations, self.feeds.backend, Answers(self.versions, self.answers))
         self.event_streams = EventStreams()
         self.leader = Leader(
             partial(LeadershipLine.open, direct, "podium leadership"), self._loops_of_the_leader(), report
@@ -145,7 +142,7 @@ class Gateway:
                 *ExportApi(self.db.read, self.authenticator, stat_id, self.metrics.report).routes(),
                 *pages.routes(),
                 *health_routes(self._exposition, self.database_answers, lambda: self.draining),
-                *([Route("/schema.graphql", _sdl)] if self.settings.shows_schema else []),
+                *([Route("/schema.graphql", pages.sdl)] if self.settings.shows_schema else []),
             ],
             middleware=[
                 Middleware(Observe, metrics=self.metrics, log_all=self.settings.log_level == "DEBUG"),
@@ -155,6 +152,7 @@ class Gateway:
                 Middleware(BodyLimit, max_bytes=self.settings.max_body_bytes),
                 Middleware(
                     ForBrowsers,
+                    memory=self.answers,
                     allow_origins=self.settings.http_origins,
                     allow_methods=["GET", "HEAD", "POST"],
                     allow_headers=["*"],
@@ -257,6 +255,7 @@ class Gateway:
         return LeaderboardApi(
             db=self.db.read,
             catalog=self.catalog,
+            answers=Answers(self.versions, self.answers),
             recorder=self.recorder,
             authenticator=self.authenticator,
             reads_are_open=self.settings.legacy_reads_open,
@@ -334,7 +333,3 @@ def _watch_replica(metrics: Metrics, replica: Replica, reads: RoutedReads) -> No
 
 def _pool_state(pool: Pool | Reads) -> dict[str, float]:
     return {"busy": pool.size - pool.idle, "idle": pool.idle}
-
-
-async def _sdl(request: Request) -> Response:
-    return PlainTextResponse(SDL)

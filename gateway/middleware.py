@@ -12,10 +12,11 @@ import structlog
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette_compress import CompressMiddleware
 
+from gateway.compression import Compress
 from gateway.logs import REQUEST_ID
 from gateway.metrics import Metrics
+from resolvers.answers import AnswerMemory
 from resolvers.errors import Internal, PayloadTooLarge
 from schema.sse import STREAM_MARK
 
@@ -157,9 +158,9 @@ class ForBrowsers:
     one costs, and no cache has to know.
     """
 
-    def __init__(self, app: ASGIApp, /, **cors: Any) -> None:
+    def __init__(self, app: ASGIApp, /, memory: AnswerMemory, **cors: Any) -> None:
         self._plain = app
-        self._full = CORSMiddleware(CompressMiddleware(app), **cors)
+        self._full = CORSMiddleware(Compress(app, memory), **cors)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""

@@ -5,13 +5,17 @@ from os import stat_result
 from pathlib import Path
 from typing import Final
 
+import orjson
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
+from compat_rest.tagged import tagged
+from resolvers.answers import Answer
 from schema.negotiation import preferred
+from schema.root import SDL
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -56,6 +60,9 @@ CONTENTS: Final = {
     "health": ["/livez", "/readyz"],
 }
 
+ENCODED_CONTENTS: Final = Answer(orjson.dumps(CONTENTS), may_be_kept=True)
+ENCODED_SDL: Final = Answer(SDL.encode(), may_be_kept=True)
+
 
 def routes() -> list[BaseRoute]:
     """`/` and `/static/...`."""
@@ -65,18 +72,23 @@ def routes() -> list[BaseRoute]:
 async def landing(request: Request) -> Response:
     """The first page for a browser, and the same names as JSON for a program."""
     if wants_html(request.headers.get("accept", "")):
-        return _page("index.html")
-    return JSONResponse(CONTENTS, headers=NEGOTIATED)
+        return _page(request, "index.html")
+    return tagged(ENCODED_CONTENTS, request, NEGOTIATED | {"Content-Type": "application/json"})
+
+
+async def sdl(request: Request) -> Response:
+    """The schema, as text."""
+    return tagged(ENCODED_SDL, request, {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": REVALIDATE})
 
 
 def graphiql(request: Request) -> Response:
     """The page for a GET of the GraphQL endpoint whose Accept takes text/html."""
-    return _page("graphiql/index.html")
+    return _page(request, "graphiql/index.html")
 
 
 def documents_only(request: Request) -> Response:
     """The page instead of GraphiQL where only the documents of a manifest are executed."""
-    return _page("documents.html")
+    return _page(request, "documents.html")
 
 
 def wants_html(accept: str) -> bool:
@@ -96,5 +108,11 @@ class PageFiles(StaticFiles):
         return response
 
 
-def _page(name: str) -> Response:
-    return FileResponse(STATIC / name, media_type="text/html", headers=NEGOTIATED)
+FILES: Final = PageFiles(directory=STATIC)
+
+
+def _page(request: Request, name: str) -> Response:
+    path = STATIC / name
+    response = FILES.file_response(path, path.stat(), request.scope)
+    response.headers.update(NEGOTIATED)
+    return response

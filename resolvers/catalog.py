@@ -124,8 +124,10 @@ class Catalog:
             self._models.update(models)
 
     async def _read_regions(self) -> None:
-        moment = self._versions.moment
+        moment, before, is_known = self._versions.moment, self._regions, self._regions_have_changed()
         self._regions = await self._db.write.fetch(REGIONS)
+        if before and self._regions != before and not is_known:  # it was done by hand, and nobody has told of it
+            self._versions.bump(REGIONS.tables)
         self._region_by_key = {(row.code, row.job_type): row for row in self._regions}
         self._region_by_id = {row.id: row for row in self._regions}
         self._regions_until = self._clock() + self._ttl_s

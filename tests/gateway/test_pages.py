@@ -40,7 +40,8 @@ HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    app = Starlette(routes=[*pages.routes(), Route("/graphql", pages.graphiql)])
+    named = [Route("/graphql", pages.graphiql), Route("/schema.graphql", pages.sdl)]
+    app = Starlette(routes=[*pages.routes(), *named])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://podium") as client:
         yield client
 
@@ -85,6 +86,18 @@ async def test_a_browser_gets_the_page_and_a_program_gets_json(
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith(media_type)
     assert answer.headers["Vary"] == "Accept"
+
+
+@pytest.mark.parametrize("accept", [HTML["Accept"], "application/json"])
+@pytest.mark.parametrize("path", ["/", "/graphql", "/schema.graphql", "/static/graphiql/index.html"])
+async def test_whoever_has_a_page_is_told_so(client: httpx.AsyncClient, path: str, accept: str) -> None:
+    first = await client.get(path, headers={"Accept": accept})
+    again = await client.get(path, headers={"Accept": accept, "If-None-Match": first.headers["ETag"]})
+    other = await client.get(path, headers={"Accept": accept, "If-None-Match": '"other"'})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (other.status_code, other.content) == (200, first.content)
+    kept = [(answer.headers["ETag"], answer.headers["Cache-Control"]) for answer in (first, again)]
+    assert kept == [(first.headers["ETag"], "no-cache")] * 2
 
 
 async def test_the_page_and_the_json_name_the_same_addresses(client: httpx.AsyncClient) -> None:

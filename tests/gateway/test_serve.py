@@ -68,7 +68,9 @@ async def test_sigterm_turns_readiness_off_and_finishes_what_is_in_flight(start:
         await transaction.start()
         await other.execute(LOCK)
         posts = [asyncio.create_task(serving.post(f"0x{number}")) for number in range(40)]
-        reads = [asyncio.create_task(serving.client.get("/api/aggregated_stats")) for _ in range(4)]
+        reads = [
+            asyncio.create_task(serving.client.get(f"/api/aggregated_stats?since={number}")) for number in range(4)
+        ]
         await waiting_is(other, len(reads) + 1)
         serving.process.terminate()
         signalled_at = time.monotonic()

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from db.statements import TABLES
-from resolvers.answers import LARGEST_PART, Answer, Answers
+from resolvers.answers import LARGEST_PART, Answer, AnswerMemory, Answers
 from resolvers.reading import ANY_S, PRESENT_S, Reads
 from resolvers.versions import TRUST_S, Versions
 
@@ -34,7 +34,8 @@ class World:
         self.clock = Clock()
         self.versions = Versions(self.clock)
         self.versions.line_answers(datetime.now(UTC))
-        self.answers: Answers[Answer] = Answers(self.versions, max_bytes, self.clock)
+        self.memory = AnswerMemory(max_bytes)
+        self.answers: Answers[Answer] = Answers(self.versions, self.memory, self.clock)
         self.value = 0
         self.computed = 0
         self.may_go_on = asyncio.Event()
@@ -83,7 +84,7 @@ async def test_an_answer_is_kept_until_a_table_changes_that_it_has_read(world: W
         assert await world.ask() == world.value
         assert await world.ask() == world.value
     assert world.computed == 3
-    assert world.answers.counts == {"kept": 4, "computed": 3, "shared": 0}
+    assert world.memory.counts == {"kept": 4, "computed": 3, "shared": 0}
 
 
 async def test_answers_to_different_questions_are_different(world: World) -> None:
@@ -99,7 +100,7 @@ async def test_a_hundred_who_ask_at_once_share_one_computation(world: World) -> 
     asking = await world.asking(100)
     world.may_go_on.set()
     assert set(await asyncio.gather(*asking)) == {0}
-    assert (world.computed, world.answers.counts["shared"]) == (1, 99)
+    assert (world.computed, world.memory.counts["shared"]) == (1, 99)
 
 
 async def test_whoever_asks_after_a_change_does_not_share_what_was_read_before_it(world: World) -> None:
@@ -111,6 +112,50 @@ async def test_whoever_asks_after_a_change_does_not_share_what_was_read_before_i
     assert await asyncio.gather(early, *late) == [0] + [1] * 10
     assert world.computed == 2
     assert (await world.ask(), world.computed) == (1, 2)
+
+
+async def test_while_changes_go_on_a_question_is_computed_once_at_a_time(world: World) -> None:
+    running = 0
+
+    async def compute(reads: Reads) -> Answer:
+        nonlocal running
+        running += 1
+        assert running == 1
+        answer = await world.compute(reads)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        running -= 1
+        return answer
+
+    async def ask() -> None:
+        least = world.value
+        assert await world.ask(compute) >= least
+
+    asking = []
+    for _ in range(200):
+        asking.append(asyncio.create_task(ask()))
+        await asyncio.sleep(0)
+        world.change()
+    await asyncio.gather(*asking)
+    assert 10 < world.computed <= 100
+
+
+async def test_whoever_waited_for_an_old_computation_does_not_wait_for_a_third(world: World) -> None:
+    (early,) = await world.asking()
+    world.change()
+    late = [asyncio.create_task(world.ask()) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    async def compute(reads: Reads) -> Answer:
+        answer = await world.compute(reads)
+        world.change()
+        return answer
+
+    world.may_go_on.set()
+    assert await early == 0
+    third = asyncio.create_task(world.ask(compute))
+    assert await asyncio.gather(*late) == [1, 1]
+    assert (await third, world.computed) == (1, 2)
 
 
 async def test_a_change_before_a_table_is_read_does_no_harm(world: World) -> None:
@@ -194,7 +239,7 @@ async def test_a_personal_answer_is_nobody_elses(world: World) -> None:
     await asyncio.sleep(0)
     world.may_go_on.set()
     await asyncio.gather(*asking)
-    assert (world.computed, world.answers.counts["shared"], len(world.answers)) == (5, 0, 0)
+    assert (world.computed, world.memory.counts["shared"], len(world.memory)) == (5, 0, 0)
     await world.ask(answer_one)
     assert world.computed == 6
 
@@ -242,7 +287,7 @@ async def test_without_the_line_nothing_is_kept_and_nothing_is_shared(world: Wor
     asking = await world.asking(3)
     world.may_go_on.set()
     assert await asyncio.gather(*asking) == [1, 1, 1]
-    assert (world.computed, len(world.answers)) == (4, 1)
+    assert (world.computed, len(world.memory)) == (4, 1)
     world.versions.line_answers(datetime.now(UTC))
     assert [await world.ask(), await world.ask()] == [1, 1]
     assert world.computed == 5
@@ -279,7 +324,7 @@ async def test_without_any_memory_everybody_computes() -> None:
     asking = await world.asking(3)
     world.may_go_on.set()
     assert await asyncio.gather(*asking) == [0, 0, 0]
-    assert (world.computed, world.answers.counts["shared"], len(world.answers)) == (3, 0, 0)
+    assert (world.computed, world.memory.counts["shared"], len(world.memory)) == (3, 0, 0)
 
 
 async def test_the_least_used_answers_leave_first() -> None:
@@ -287,7 +332,7 @@ async def test_the_least_used_answers_leave_first() -> None:
     for number in range(1000):
         await world.answers.get(KEY, world.compute)
         await world.answers.get(b"%d" % number, world.compute)
-    assert world.answers.used_bytes <= 100_000
+    assert world.memory.used_bytes <= 100_000
     assert world.answers.kept(KEY)
     assert world.answers.kept(b"999")
     assert not world.answers.kept(b"0")
@@ -298,7 +343,7 @@ async def test_an_answer_that_would_drive_out_too_many_others_is_not_kept(world:
         return Answer(b"0" * (MIB // LARGEST_PART), may_be_kept=True)
 
     await world.answers.get(KEY, compute)
-    assert len(world.answers) == 0
+    assert len(world.memory) == 0
 
 
 @pytest.mark.parametrize("body_bytes", [10, 2_000])
@@ -319,7 +364,7 @@ async def test_the_memory_of_different_answers_is_bounded(body_bytes: int) -> No
         used, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert 4 * MIB < world.answers.used_bytes <= 8 * MIB
+    assert 4 * MIB < world.memory.used_bytes <= 8 * MIB
     assert used <= 8 * MIB
 
 
