@@ -56,7 +56,7 @@ class _TimeFormat:
 
     def many(self, times: Sequence[Any]) -> Sequence[str | None] | None:
         """The same of many times in UTC, or None; None when there is anything else among them."""
-        if {type(time) for time in times} <= _TIMES and {time.tzinfo for time in times if time} <= {UTC}:
+        if set(map(type, times)) <= _TIMES and {time.tzinfo for time in times if time} <= {UTC}:
             formatted: list[str | None] = orjson.loads(orjson.dumps(times, option=orjson.OPT_UTC_Z))
             return formatted
         return None
