@@ -1,17 +1,26 @@
 """What a client selects below a field, so that its resolver reads no more than that."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from graphql import FieldNode, FragmentSpreadNode, GraphQLField, GraphQLResolveInfo, get_named_type
 from strawberry import Info
 
+from schema.execution.resolving import ColumnInfo
 
-def wanted_columns(info: Info, *paths: str) -> set[str]:
+
+def wanted_columns(info: Info, *paths: str) -> frozenset[str]:
     """The columns of what is selected at these paths below the field, like `edges.node`: those that a field's metadata
     name as its `columns`, or the one of its name. What @skip and @include say is not looked at: some may be too many.
     """
-    raw: GraphQLResolveInfo[Any] = info._raw_info
+    memory = info.memory if isinstance(info, ColumnInfo) else {}
+    if paths not in memory:
+        memory[paths] = frozenset(_wanted(info._raw_info, paths))
+    wanted: frozenset[str] = memory[paths]
+    return wanted
+
+
+def _wanted(raw: GraphQLResolveInfo[Any], paths: Sequence[str]) -> set[str]:
     wanted: set[str] = set()
     for path in paths:
         nodes: list[FieldNode] = list(raw.field_nodes)

@@ -16,6 +16,7 @@ from graphql import (
     FieldNode,
     FloatValueNode,
     FragmentDefinitionNode,
+    GraphQLError,
     GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
@@ -136,22 +137,30 @@ class Field:
         definition = schema.get_field(selection.type, self.name)
         assert definition is not None  # the document is valid
         self.definition: GraphQLField = definition
-        self.resolver: Resolver = resolver_of(schema, definition, self.name)
+        self.constant = _constant_arguments(definition, self.nodes[0])
+        self.resolver: Resolver = resolver_of(schema, definition, self.name, self.constant)
         self.attribute = self.resolver.name if isinstance(self.resolver, Attribute) else None
-        self._constant: dict[str, Any] | None = None
+        self.memory: dict[Any, Any] = {}  # of what resolvers work out from the document alone
         self.shape: Shape = shape_of(definition.type, lambda type_: selection.below(type_, details))
 
     def arguments(self, variables: VariableValues) -> dict[str, Any]:
         """The values of its arguments; GraphQLError when one is missing or wrong after all."""
-        if not self.definition.args:
-            return {}
-        if self._constant is not None:
-            return self._constant
-        values = get_argument_values(self.definition, self.nodes[0], variables)
-        given = [argument.value for argument in self.nodes[0].arguments or ()]
-        if all(isinstance(node, _LITERAL) for node in given) and all(map(_is_constant, values.values())):
-            self._constant = values  # the same for each request, and nobody can change them
-        return values
+        if self.constant is not None:
+            return self.constant
+        return get_argument_values(self.definition, self.nodes[0], variables)
+
+
+def _constant_arguments(definition: GraphQLField, node: FieldNode) -> dict[str, Any] | None:
+    """The values of arguments that are the same for each request, and that nobody can change; None for others."""
+    if not definition.args:
+        return {}
+    if not all(isinstance(argument.value, _LITERAL) for argument in node.arguments or ()):
+        return None
+    try:
+        values = get_argument_values(definition, node, VariableValues({}, {}))
+    except GraphQLError:
+        return None  # each request is told so
+    return values if all(map(_is_constant, values.values())) else None
 
 
 def _is_constant(value: Any) -> bool:

@@ -1,15 +1,17 @@
 """How the values of a field are found: by attribute, by its function, or as graphql-core does.
 
 What Strawberry puts around each resolver is left away where it does nothing: for fields without arguments, extensions
-and handlers of exceptions.
+and handlers of exceptions. Arguments that are the same for each request are converted once.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial, reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphql import GraphQLField, GraphQLResolveInfo, GraphQLSchema, default_field_resolver
 from strawberry import Info
+from strawberry.extensions.field_extension import build_field_extension_resolvers
+from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from schema.execution.columns import FieldColumn
@@ -89,6 +91,34 @@ class Many:
             return Function(self._field).values(run, column)
 
 
+class Call:
+    """A function with arguments, the same for each request, behind the extensions of its field."""
+
+    def __init__(self, definition: StrawberryField, arguments: dict[str, Any]) -> None:
+        resolver = definition.base_resolver
+        assert resolver is not None
+        self._definition = definition
+        self._arguments = arguments
+        self._function: Callable[..., Any] = resolver.wrapped_func  # type: ignore[assignment]
+        self._takes_source = resolver.self_parameter is not None
+        self._info_name = resolver.info_parameter.name if resolver.info_parameter else None
+        extensions: Sequence[Any] = build_field_extension_resolvers(definition)
+        self._call = reduce(lambda next_, extension: partial(extension, next_), extensions, self._call_function)
+
+    def values(self, run: "Run", column: FieldColumn) -> Sequence[Any]:
+        """What it answers for each."""
+        call, definition, arguments = self._call, self._definition, self._arguments
+        return [
+            _called(call, source, ColumnInfo(run, column, i, definition), **arguments)
+            for i, source in enumerate(column.group.sources)
+        ]
+
+    def _call_function(self, source: Any, info: Info[Any, Any], **arguments: Any) -> Any:
+        if self._info_name:
+            arguments[self._info_name] = info
+        return self._function(source, **arguments) if self._takes_source else self._function(**arguments)
+
+
 class Resolve:
     """A resolver of graphql-core."""
 
@@ -123,13 +153,33 @@ class ColumnInfo(Info[Any, Any]):
         """The context of the request."""
         return self._run.context
 
+    @property
+    def field_name(self) -> str:
+        """The name of the field in the schema."""
+        return self._column.field.name
 
-def resolver_of(schema: GraphQLSchema, field: GraphQLField, name: str) -> Resolver:
-    """How the values of this field are found."""
+    @property
+    def memory(self) -> dict[Any, Any]:
+        """For what is worked out from the document alone: it is the same for each request."""
+        return self._column.field.memory
+
+
+def resolver_of(schema: GraphQLSchema, field: GraphQLField, name: str, constant: dict[str, Any] | None) -> Resolver:
+    """How the values of this field are found; `constant` are its arguments where they are always the same."""
     if name == "__typename":
         return TypeName()
     definition = field.extensions.get("strawberry-definition")
-    if isinstance(definition, StrawberryField) and _is_plain(schema, definition):
+    if isinstance(definition, StrawberryField) and _is_without_own_ways(schema, definition):
+        if found := _quick(definition):
+            return found
+        arguments = _converted(schema, definition, constant)
+        if arguments is not None and _is_callable(definition):
+            return Call(definition, arguments)
+    return Resolve(field.resolve or default_field_resolver)
+
+
+def _quick(definition: StrawberryField) -> Resolver | None:
+    if not definition.extensions:
         resolver = definition.base_resolver
         if many := definition.metadata.get("many"):
             return Many(many, definition)
@@ -137,13 +187,33 @@ def resolver_of(schema: GraphQLSchema, field: GraphQLField, name: str) -> Resolv
             return Attribute(definition.python_name)
         if resolver and not (definition.arguments or resolver.parent_parameter or resolver.root_parameter):
             return Function(definition)
-    return Resolve(field.resolve or default_field_resolver)
+    return None
 
 
-def _is_plain(schema: GraphQLSchema, definition: StrawberryField) -> bool:
+def _is_without_own_ways(schema: GraphQLSchema, definition: StrawberryField) -> bool:
     of = getattr(schema, "_strawberry_schema", None)
     has_own_ways = of is not None and (of.exception_handlers or of.config.info_class is not Info)
-    return not (definition.extensions or definition.is_subscription or has_own_ways)
+    return not (definition.is_subscription or has_own_ways)
+
+
+def _is_callable(definition: StrawberryField) -> bool:
+    resolver = definition.base_resolver
+    return resolver is not None and not (resolver.parent_parameter or resolver.root_parameter)
+
+
+def _converted(
+    schema: GraphQLSchema, definition: StrawberryField, constant: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """The arguments as the function takes them; None where that depends on the request, or fails, as it then will."""
+    if constant is None:
+        return None
+    converter = schema._strawberry_schema.schema_converter  # type: ignore[attr-defined]
+    registry, config = converter.scalar_registry, converter.config
+    try:
+        arguments = convert_arguments(constant, definition.arguments, scalar_registry=registry, config=config)
+        return reduce(lambda given, extension: extension.map_arguments(given), definition.extensions, arguments)
+    except Exception:
+        return None
 
 
 def _called(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

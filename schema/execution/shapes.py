@@ -152,7 +152,7 @@ class Objects(Shape):
             return self._complete_objects(run, column, index, values)
         info = run.info(column, index[0])
         belong = _called_with_each(is_type_of, values, info)
-        if all(answer is True for answer in belong):
+        if belong == [True] * len(values):
             return self._complete_objects(run, column, index, values)
         complete = partial(self._complete_those, run, column, index, values)
         return [run.complete_later(column, belong, complete)] if any(map(is_awaitable, belong)) else complete(belong)
