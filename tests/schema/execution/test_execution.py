@@ -3,15 +3,20 @@
 import ast
 import asyncio
 from collections.abc import Callable
+from enum import Enum
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import strawberry
 from graphql import GraphQLSchema, build_schema, get_introspection_query, get_operation_ast, get_variable_values, parse
+from strawberry import Info
+from strawberry.extensions.field_extension import FieldExtension
 
 import schema.execution
 from schema.execution import Plan
+from schema.execution.resolving import ColumnInfo
 from tests.schema.execution.comparing import Question, assert_same, by_plan
 from tests.schema.execution.library import LIBRARY, Book, ShelfRow, library_context
 from tests.schema.execution.schemas import animals
@@ -243,6 +248,38 @@ async def test_a_scalar_that_is_faster_for_many_is_asked_once_and_otherwise_for_
     [result] = await executed(planned(small, "{ times }"), Thing("root", times=values))
     assert result.data == {"times": [None if v is None else v * 2 if isinstance(v, int) else 0 for v in values]}
     assert asked == (values if "odd" in values else [])
+
+
+class Shelved(Enum):
+    """Where a book is."""
+
+    YES = "yes"
+    NO = "no"
+
+
+async def test_arguments_that_are_the_same_for_each_request_are_given_as_the_function_takes_them() -> None:
+    given, remembered = [], []
+
+    class Noting(FieldExtension):
+        def resolve(self, next_: Any, source: Any, info: Info, **kwargs: Any) -> Any:
+            return f"{info.field_name}: {next_(source, info, **kwargs)}"
+
+    @strawberry.type
+    class Query:
+        @strawberry.field(extensions=[Noting()])
+        def find_books(self, info: Info, shelved_in: strawberry.enum(Shelved), most: int | None = 3) -> str:  # type: ignore[valid-type]
+            given.append((self, shelved_in, most))
+            assert isinstance(info, ColumnInfo)
+            remembered.append(info.memory.setdefault("asked", len(remembered)))
+            return str(info.path.key)
+
+    schema = strawberry.Schema(Query)._schema
+    constant = planned(schema, "{ a: findBooks(shelvedIn: YES) }")
+    for _ in range(2):
+        [result] = await executed(constant, "root")
+        assert (result.data, result.errors) == ({"a": "findBooks: a"}, None)
+    assert given == [("root", Shelved.YES, 3)] * 2
+    assert remembered == [0, 0]
 
 
 async def test_introspection_has_the_same_answer() -> None:
