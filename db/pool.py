@@ -245,8 +245,9 @@ class Database:
 
 
 def _server_settings(options: PoolOptions) -> dict[str, str]:
-    # Texts of times are read in this form only, and in this time zone they need no conversion.
-    always = {"application_name": options.application_name, "TimeZone": "UTC", "DateStyle": "ISO"}
+    # Texts of times are read in this form only, and in this time zone they need no conversion. Spelled as the server
+    # reports them: where it differs, pgbouncer sets them anew in each transaction.
+    always = {"application_name": options.application_name, "TimeZone": "UTC", "DateStyle": "ISO, MDY"}
     # pgbouncer refuses other start-up parameters; there, deploy/roles.sql sets the same on the roles.
     if options.pooled_by_pgbouncer:
         return always
