@@ -93,4 +93,4 @@ orchestrator_id, region_id, model_id, sum(samples)::integer AS samples, sum(succ
     min(first_at) AS first_at, max(last_at) AS last_at
 
 -- piece: hour_of_result
-date_bin('1 hour', recorded_at, '2000-01-01 00:00:00+00')
+date_bin('1 hour', recorded_at, '0001-01-01 00:00:00+00')

@@ -65,10 +65,9 @@ samples = r.samples + excluded.samples, success_rate = r.success_rate + excluded
 -- What podium recorded itself is announced: its time in microseconds, and its ids as an int8multirange. A payload has
 -- less than 8,000 bytes, which 150 ids never fill. Of what was imported, only that there is something new. The count
 -- makes sure that it is done, before the first row comes out. What is stored counts in the roll-ups of its hour and day,
--- in the order of their keys, so that no two statements wait for each other; nobody builds them anew meanwhile.
-WITH locked AS MATERIALIZED (
-  SELECT pg_advisory_xact_lock_shared(hashtext('podium.rollups'))
-), stored AS (
+-- in the order of their keys, so that no two statements wait for each other; nobody builds them anew meanwhile. That lock
+-- comes after the results, as in a withdrawal, which would otherwise wait for whoever waits for the results it marks.
+WITH stored AS (
 INSERT INTO podium.results (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time,
   download_time, transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
   orchestrator_id, region_id, model_id)
@@ -86,18 +85,20 @@ FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::double precision[
   $11::integer[], $12::boolean[], $13::jsonb[], $14::jsonb[], $15::text[], $16::text[], $17::text[], $18::text[])
   AS new (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time, download_time,
   transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
-  orchestrator, region, pipeline, model), locked
+  orchestrator, region, pipeline, model)
 ON CONFLICT DO NOTHING
 RETURNING id, recorded_at, orchestrator_id, region_id, model_id, success_rate, round_trip_time, seg_duration
+), locked AS MATERIALIZED ( -- HAVING, so that all are stored by then
+  SELECT pg_advisory_xact_lock_shared(hashtext('podium.rollups')) FROM stored HAVING count(*) > 0
 ), hours AS (
   INSERT INTO podium.hourly_rollups AS r ({rollup_columns})
   SELECT {hour_of_result} AS bucket, {sums_of_results}
-  FROM stored GROUP BY 1, orchestrator_id, region_id, model_id ORDER BY 1, orchestrator_id, region_id, model_id
+  FROM stored, locked GROUP BY 1, orchestrator_id, region_id, model_id ORDER BY 1, orchestrator_id, region_id, model_id
   ON CONFLICT (bucket, orchestrator_id, region_id, model_id) DO UPDATE SET {both}
 ), days AS (
   INSERT INTO podium.daily_rollups AS r ({rollup_columns})
-  SELECT date_bin('1 day', recorded_at, '2000-01-01 00:00:00+00') AS bucket, {sums_of_results}
-  FROM stored GROUP BY 1, orchestrator_id, region_id, model_id ORDER BY 1, orchestrator_id, region_id, model_id
+  SELECT date_bin('1 day', recorded_at, '0001-01-01 00:00:00+00') AS bucket, {sums_of_results}
+  FROM stored, locked GROUP BY 1, orchestrator_id, region_id, model_id ORDER BY 1, orchestrator_id, region_id, model_id
   ON CONFLICT (orchestrator_id, bucket, region_id, model_id) DO UPDATE SET {both}
 ), announced AS (
   SELECT pg_notify('podium_results', (extract(epoch FROM recorded_at) * 1000000)::bigint || ' '
