@@ -14,7 +14,6 @@ from gateway.logs import configure_logs
 from gateway.settings import Settings, SettingsError, load_settings
 from resolvers.errors import PodiumError, from_driver
 from resolvers.filters import Window
-from resolvers.rollups import build
 from resolvers.rollups import check as check_days
 from resolvers.rollups import rebuild as rebuild_days
 from resolvers.times import parse_time
@@ -58,13 +57,10 @@ async def _check(db: Database, window: Window) -> int:
 
 
 async def _rebuild(db: Database, window: Window) -> int:
-    def report(event: str, **facts: Any) -> None:
-        if event == "rollups_rebuilt":
-            typer.echo(f"{facts['day']:%Y-%m-%d}")
+    def report(event: str, day: datetime) -> None:
+        typer.echo(f"{day:%Y-%m-%d}")
 
     count = await rebuild_days(db, window, report)
-    if window == Window():
-        await build(db, report)  # which takes note that there is nothing left to do
     typer.echo(f"{count:,} days built anew")
     return 0
 

@@ -25,7 +25,7 @@ CHECK_DAY = STATEMENTS["rollups.check_day"]
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 EVER = datetime.min.replace(tzinfo=UTC)
-_END = datetime(9999, 12, 31, tzinfo=UTC)
+_END = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -119,12 +119,16 @@ async def build(db: Database, report: Callable[..., None]) -> None:
 
 
 async def rebuild(db: Database, window: Window, report: Callable[..., None]) -> int:
-    """Roll all days of a window up anew, from the last to the first; how many there were."""
+    """Roll all days of a window up anew, from the last to the first; how many there were. Of all days, nothing is left
+    to build.
+    """
     count = 0
     async for day in days(db.write, window):
         await rebuild_day(db, day)
         count += 1
         report("rollups_rebuilt", day=day)
+    if window == Window():
+        await db.write.fetch(SET_COMPLETE_SINCE, time=EVER)
     return count
 
 
@@ -152,9 +156,9 @@ async def repair(db: Database, report: Callable[..., None], window: Window | Non
 
 async def days(db: Runner, window: Window) -> AsyncIterator[datetime]:
     """The days that a window touches and that have results or roll-ups, from the last to the first."""
-    until = _END if window.until is None else window.until + _MICROSECOND
+    until = min(window.until or _END, _END - _MICROSECOND) + _MICROSECOND
     day = await _day_before(db, until)
-    while day is not None and (window.since is None or day > window.since - DAY):
+    while day is not None and day + (DAY - _MICROSECOND) >= (window.since or EVER):
         yield day
         day = await _day_before(db, day)
 

@@ -135,6 +135,21 @@ async def test_what_is_wrong_is_found_and_repaired(
     assert await wrong_cells(db) == 0
 
 
+async def test_the_first_day_and_the_last_one_are_looked_at_too(
+    db: Database, record: Record, connection: asyncpg.Connection
+) -> None:
+    last = datetime(9999, 12, 31, 22, tzinfo=UTC)
+    await record([Recorded(Result("FRA", "0xa", 1.0, 1.0), at) for at in (EVER, EVER + HOUR, last, last - HOUR)])
+    assert await leaderboard.aggregates(db.read, StatFilter(Window(since=last - DAY)), ()) != []
+    await connection.execute("TRUNCATE podium.hourly_rollups, podium.daily_rollups")
+    await connection.execute("UPDATE podium.rollup_state SET complete_since = NULL")
+    assert await wrong_cells(db) == 6
+    await rollups.build(db, quiet)
+    assert await wrong_cells(db) == 0
+    everywhere = Window(EVER, datetime.max.replace(tzinfo=UTC))
+    assert [day.day async for day in rollups.check(db.write, everywhere)] == [last - 22 * HOUR, EVER]
+
+
 async def test_answers_are_right_while_roll_ups_are_being_built(
     db: Database, record: Record, connection: asyncpg.Connection
 ) -> None:
