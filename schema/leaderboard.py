@@ -45,7 +45,7 @@ class Pipeline:
         return [await context_of(info).region(code, "ai") for code in codes]
 
 
-@strawberry.type(description="How the values of a group spread, in seconds.")
+@strawberry.type(description="How the values of a group spread, in seconds: exact, of every single result.")
 class Distribution:
     mean: float = strawberry.field(description="The arithmetic mean, in seconds.")
     min: float = strawberry.field(description="The smallest, in seconds.")
