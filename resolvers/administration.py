@@ -16,7 +16,7 @@ from resolvers.errors import AlreadyExists, InvalidArgument, NotFound, TooMany
 from resolvers.filters import StatFilter
 from resolvers.recording import ResultKey
 from resolvers.results import JobType
-from resolvers.rollups import roll_up
+from resolvers.rollups import cells_of, roll_up
 
 LOCK_WITHDRAWALS = STATEMENTS["audit.lock_withdrawals"]
 WITHDRAW_MATCHING = STATEMENTS["audit.withdraw_matching"]
@@ -145,7 +145,7 @@ async def _withdrawing(db: Pool) -> AsyncIterator[Connection]:
 async def _rolled_up(transaction: Connection, entry: Row | None) -> Outcome:
     if entry is None:
         return Outcome(0)
-    await roll_up(transaction, entry.hours, entry.orchestrator_ids)
+    await roll_up(transaction, cells_of(entry))
     return Outcome(entry.affected, entry)
 
 

@@ -5,18 +5,25 @@ right.
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
 
-from db.pool import Connection, Database, Runner
+from db.pool import Connection, Database, Row, Runner
 from db.statements import STATEMENTS
 from resolvers.filters import StatFilter, Window
 
 STATE = STATEMENTS["rollups.state"]
 SET_COMPLETE_SINCE = STATEMENTS["rollups.set_complete_since"]
-LOCK_ROLLUPS = STATEMENTS["rollups.lock_rollups"]
-FORGET_HOURS = STATEMENTS["rollups.forget_hours"]
-SUM_HOURS = STATEMENTS["rollups.sum_hours"]
-FORGET_DAYS = STATEMENTS["rollups.forget_days"]
-SUM_DAYS = STATEMENTS["rollups.sum_days"]
+LOCK_DAY = STATEMENTS["rollups.lock_day"]
+FORGET_HOUR = STATEMENTS["rollups.forget_hour"]
+SUM_HOUR = STATEMENTS["rollups.sum_hour"]
+FORGET_DAY = STATEMENTS["rollups.forget_day"]
+SUM_DAY = STATEMENTS["rollups.sum_day"]
+FORGET_CELLS_OF_HOURS = STATEMENTS["rollups.forget_cells_of_hours"]
+SUM_CELLS_OF_HOURS = STATEMENTS["rollups.sum_cells_of_hours"]
+FORGET_CELLS_OF_DAY = STATEMENTS["rollups.forget_cells_of_day"]
+SUM_CELLS_OF_DAY = STATEMENTS["rollups.sum_cells_of_day"]
 ANNOUNCE = STATEMENTS["rollups.announce"]
 HOURS = STATEMENTS["rollups.hours"]
 LATEST_BEFORE = STATEMENTS["rollups.latest_before"]
@@ -27,6 +34,7 @@ DAY = timedelta(days=1)
 EVER = datetime.min.replace(tzinfo=UTC)
 _END = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_hour_of = attrgetter("hour")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +95,42 @@ def cut(window: Window, starts: Sequence[datetime], complete_since: datetime | N
     return Parts(frozenset(names), since, first_day, last_day, until)
 
 
-async def roll_up(connection: Connection, hours: Sequence[datetime], orchestrator_ids: Sequence[int] | None) -> None:
-    """Roll hours and their days up anew, in a transaction of the caller's; nobody stores results until its end."""
-    await connection.fetchval(LOCK_ROLLUPS)
-    await _roll_up_hours(connection, hours, orchestrator_ids)
-    await _roll_up_days(connection, sorted({_floor(hour, DAY) for hour in hours}), orchestrator_ids)
+class Cell(NamedTuple):
+    """One row of the hourly roll-ups."""
+
+    hour: datetime
+    orchestrator_id: int
+    region_id: int
+    model_id: int | None
+
+
+def cells_of(entry: Row) -> list[Cell]:
+    """Those of the results that an entry of the audit log marked."""
+    columns = (entry.hours, entry.orchestrator_ids, entry.region_ids, entry.model_ids)
+    return list(map(Cell._make, zip(*columns, strict=True)))
+
+
+async def roll_up(connection: Connection, cells: Sequence[Cell]) -> None:
+    """Roll cells and their days up anew, in a transaction of the caller's.
+
+    Day by day, the last one last: whoever stores results of a day waits from its turn on, and most are posted just now.
+    """
+    for day, of_day in groupby(sorted(cells, key=_hour_of), key=lambda cell: _floor(cell.hour, DAY)):
+        await connection.fetchval(LOCK_DAY, day=day)
+        await _roll_up_cells(connection, day, list(of_day))
 
 
 async def rebuild_day(db: Database, day: datetime) -> None:
     """Roll a day up anew, hour by hour, so that nobody who stores results waits for long."""
     for row in await db.write.fetch(HOURS, since=day):
         async with db.write.transaction() as transaction:
-            await transaction.fetchval(LOCK_ROLLUPS)
-            await _roll_up_hours(transaction, [row.hour], None)
+            await transaction.fetchval(LOCK_DAY, day=day)
+            await transaction.fetch(FORGET_HOUR, hour=row.hour)
+            await transaction.fetch(SUM_HOUR, hour=row.hour)
     async with db.write.transaction() as transaction:
-        await transaction.fetchval(LOCK_ROLLUPS)
-        await _roll_up_days(transaction, [day], None)
+        await transaction.fetchval(LOCK_DAY, day=day)
+        await transaction.fetch(FORGET_DAY, day=day)
+        await transaction.fetch(SUM_DAY, day=day)
         await transaction.fetchval(ANNOUNCE)
 
 
@@ -163,18 +191,14 @@ async def days(db: Runner, window: Window) -> AsyncIterator[datetime]:
         day = await _day_before(db, day)
 
 
-async def _roll_up_hours(
-    connection: Connection, hours: Sequence[datetime], orchestrator_ids: Sequence[int] | None
-) -> None:
-    await connection.fetch(FORGET_HOURS, hours=hours, orchestrator_ids=orchestrator_ids)
-    await connection.fetch(SUM_HOURS, hours=hours, orchestrator_ids=orchestrator_ids)
-
-
-async def _roll_up_days(
-    connection: Connection, days: Sequence[datetime], orchestrator_ids: Sequence[int] | None
-) -> None:
-    await connection.fetch(FORGET_DAYS, days=days, orchestrator_ids=orchestrator_ids)
-    await connection.fetch(SUM_DAYS, days=days, orchestrator_ids=orchestrator_ids)
+async def _roll_up_cells(connection: Connection, day: datetime, cells: Sequence[Cell]) -> None:
+    names = ("orchestrator_ids", "region_ids", "model_ids")
+    hours = dict(zip(("hours", *names), zip(*cells, strict=True), strict=True))
+    await connection.fetch(FORGET_CELLS_OF_HOURS, **hours)
+    await connection.fetch(SUM_CELLS_OF_HOURS, **hours, day=day)
+    of_day = dict(zip(names, zip(*{cell[1:] for cell in cells}, strict=True), strict=True))
+    await connection.fetch(FORGET_CELLS_OF_DAY, **of_day, day=day)
+    await connection.fetch(SUM_CELLS_OF_DAY, **of_day, day=day)
 
 
 async def _day_before(db: Runner, time: datetime) -> datetime | None:

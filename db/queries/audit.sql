@@ -1,6 +1,6 @@
 -- What administrators did: the log, and what they do to regions and results. Each deed, its entry, and the announcement
 -- of the tables that it changed are one statement; the count makes sure that the last is done. Of results it says as well
--- which hours of which orchestrators must be rolled up anew.
+-- which cells of which hours must be rolled up anew.
 
 -- piece: columns
 id, recorded_at, actor, action, reason, affected, details
@@ -69,16 +69,19 @@ entry AS MATERIALIZED (SELECT nextval('podium.audit_log_id_seq') AS id)
 announced AS (
   SELECT pg_notify('podium_changes', 'results audit_log') FROM logged
 )
-SELECT {columns},
-  (SELECT array_agg(DISTINCT {hour_of_result}) FROM marked) AS hours,
-  (SELECT array_agg(DISTINCT orchestrator_id) FROM marked) AS orchestrator_ids
-FROM logged WHERE (SELECT count(*) FROM announced) >= 0
+SELECT {columns}, cells.*
+FROM logged CROSS JOIN (
+  SELECT array_agg(hour) AS hours, array_agg(orchestrator_id) AS orchestrator_ids,
+    array_agg(region_id) AS region_ids, array_agg(model_id) AS model_ids
+  FROM (SELECT DISTINCT {hour_of_result} AS hour, orchestrator_id, region_id, model_id FROM marked) AS cell
+) AS cells
+WHERE (SELECT count(*) FROM announced) >= 0
 
 -- name: withdraw_matching(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, actor, reason, details)
 WITH {next_entry},
 marked AS (
   UPDATE podium.results AS r SET withdrawal_id = entry.id FROM entry WHERE {matching}
-  RETURNING r.recorded_at, r.orchestrator_id
+  RETURNING r.recorded_at, r.orchestrator_id, r.region_id, r.model_id
 ), logged AS (
   INSERT INTO podium.audit_log (id, actor, action, reason, affected, details) OVERRIDING SYSTEM VALUE
   SELECT (SELECT id FROM entry), $14, 'withdraw_stats', $15, count(*), $16 FROM marked HAVING count(*) > 0
@@ -95,7 +98,7 @@ marked AS (
       SELECT o.id, k.recorded_at, k.id
       FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) AS k (address, recorded_at, id)
       JOIN podium.orchestrators AS o ON o.address = k.address)
-  RETURNING r.recorded_at, r.orchestrator_id
+  RETURNING r.recorded_at, r.orchestrator_id, r.region_id, r.model_id
 ), logged AS (
   INSERT INTO podium.audit_log (id, actor, action, reason, affected, details) OVERRIDING SYSTEM VALUE
   SELECT (SELECT id FROM entry), $4, 'withdraw_stats', $5, count(*), $6 FROM marked HAVING count(*) > 0
@@ -105,7 +108,7 @@ marked AS (
 -- name: restore_results(withdrawal_id, actor, reason, details)
 WITH marked AS (
   UPDATE podium.results AS r SET withdrawal_id = NULL WHERE r.withdrawal_id = $1
-  RETURNING r.recorded_at, r.orchestrator_id
+  RETURNING r.recorded_at, r.orchestrator_id, r.region_id, r.model_id
 ), logged AS (
   INSERT INTO podium.audit_log (actor, action, reason, affected, details)
   SELECT $2, 'restore_stats', $3, count(*), $4 FROM marked HAVING count(*) > 0

@@ -94,3 +94,6 @@ orchestrator_id, region_id, model_id, sum(samples)::integer AS samples, sum(succ
 
 -- piece: hour_of_result
 date_bin('1 hour', recorded_at, '0001-01-01 00:00:00+00')
+
+-- piece: day_number
+floor(extract(epoch FROM recorded_at) / 86400)::integer

@@ -65,8 +65,9 @@ samples = r.samples + excluded.samples, success_rate = r.success_rate + excluded
 -- What podium recorded itself is announced: its time in microseconds, and its ids as an int8multirange. A payload has
 -- less than 8,000 bytes, which 150 ids never fill. Of what was imported, only that there is something new. The count
 -- makes sure that it is done, before the first row comes out. What is stored counts in the roll-ups of its hour and day,
--- in the order of their keys, so that no two statements wait for each other; nobody builds them anew meanwhile. That lock
--- comes after the results, as in a withdrawal, which would otherwise wait for whoever waits for the results it marks.
+-- in the order of their keys, so that no two statements wait for each other; nobody builds those days anew meanwhile. The
+-- locks of the days come after the results, as in a withdrawal, which would otherwise wait for whoever waits for the
+-- results that it marks.
 WITH stored AS (
 INSERT INTO podium.results (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time,
   download_time, transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
@@ -88,17 +89,20 @@ FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::double precision[
   orchestrator, region, pipeline, model)
 ON CONFLICT DO NOTHING
 RETURNING id, recorded_at, orchestrator_id, region_id, model_id, success_rate, round_trip_time, seg_duration
-), locked AS MATERIALIZED ( -- HAVING, so that all are stored by then
-  SELECT pg_advisory_xact_lock_shared(hashtext('podium.rollups')) FROM stored HAVING count(*) > 0
+), locked AS MATERIALIZED ( -- day by day, when all are stored
+  SELECT pg_advisory_xact_lock_shared(hashtext('podium.rollups'), day)
+  FROM (SELECT DISTINCT {day_number} AS day FROM stored ORDER BY 1) AS days
 ), hours AS (
   INSERT INTO podium.hourly_rollups AS r ({rollup_columns})
   SELECT {hour_of_result} AS bucket, {sums_of_results}
-  FROM stored, locked GROUP BY 1, orchestrator_id, region_id, model_id ORDER BY 1, orchestrator_id, region_id, model_id
+  FROM stored WHERE (SELECT count(*) FROM locked) > 0
+  GROUP BY 1, orchestrator_id, region_id, model_id ORDER BY 1, orchestrator_id, region_id, model_id
   ON CONFLICT (bucket, orchestrator_id, region_id, model_id) DO UPDATE SET {both}
 ), days AS (
   INSERT INTO podium.daily_rollups AS r ({rollup_columns})
   SELECT date_bin('1 day', recorded_at, '0001-01-01 00:00:00+00') AS bucket, {sums_of_results}
-  FROM stored, locked GROUP BY 1, orchestrator_id, region_id, model_id ORDER BY 1, orchestrator_id, region_id, model_id
+  FROM stored WHERE (SELECT count(*) FROM locked) > 0
+  GROUP BY 1, orchestrator_id, region_id, model_id ORDER BY 1, orchestrator_id, region_id, model_id
   ON CONFLICT (orchestrator_id, bucket, region_id, model_id) DO UPDATE SET {both}
 ), announced AS (
   SELECT pg_notify('podium_results', (extract(epoch FROM recorded_at) * 1000000)::bigint || ' '

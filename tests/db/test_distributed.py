@@ -34,7 +34,7 @@ PLANS = {
         *("catalog.orchestrators_by_address", "catalog.add_orchestrators", "catalog.add_pipelines"),
         *("catalog.add_models", "idempotency.claim_key", "idempotency.find_key", "idempotency.forget_keys"),
         *("imports.last_id", "imports.advance", "leaderboard.filter_ids", "results.create_partitions"),
-        *("results.clock", "rollups.state", "rollups.set_complete_since", "rollups.lock_rollups"),
+        *("results.clock", "rollups.state", "rollups.set_complete_since", "rollups.lock_day"),
         *("rollups.announce", "server.position", "server.try_leadership"),
     ),
     Plan.PARALLEL: (
@@ -43,8 +43,9 @@ PLANS = {
         *("rollups.hours", "rollups.latest_before"),
     ),
     Plan.WRITES: (
-        *("results.store_results", "rollups.forget_hours", "rollups.sum_hours", "rollups.forget_days"),
-        "rollups.sum_days",
+        *("results.store_results", "rollups.forget_hour", "rollups.sum_hour", "rollups.forget_day"),
+        *("rollups.sum_day", "rollups.forget_cells_of_hours", "rollups.sum_cells_of_hours"),
+        *("rollups.forget_cells_of_day", "rollups.sum_cells_of_day"),
     ),
     Plan.UNPROVEN: (
         *("audit.withdraw_matching", "audit.withdraw_by_key", "audit.restore_results"),

@@ -101,8 +101,8 @@ async def test_long_keys_of_any_letters_are_kept(gateways: list[Running]) -> Non
     assert [(await record(gateways[0], key, sub="é" * 200))["replayed"] for _ in range(2)] == [False, True]
 
 
-WAITING = """SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-  AND query LIKE '%INSERT INTO podium.results %'"""
+WAITING = """SELECT l.pid FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) WHERE datname = current_database()
+  AND NOT l.granted AND l.relation = 'podium.results'::regclass AND l.mode = 'RowExclusiveLock'"""
 
 
 async def test_what_breaks_between_key_and_results_leaves_neither(

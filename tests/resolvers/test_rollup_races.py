@@ -134,10 +134,28 @@ async def test_an_import_that_finds_what_is_being_withdrawn_waits_for_its_end(
             while not await connection.fetchval(WAITING):
                 assert not again.done()
             assert entry is not None
-            await rollups.roll_up(transaction, entry.hours, entry.orchestrator_ids)
+            await rollups.roll_up(transaction, rollups.cells_of(entry))
         assert len(await again) == 10
     assert await wrong_cells(db) == 0
     assert await samples(db) == 10
+
+
+async def test_posts_wait_for_no_withdrawal_from_other_days(
+    database: harness.Database, db: Database, connection: asyncpg.Connection
+) -> None:
+    catalog = Catalog(db, ttl_s=60)
+    old, new = [[CheckedResult(Result("FRA", "0xa", 1, n), -n, NOW + n * HOUR)] for n in (1, 2)]
+    await store_results(db, catalog, old)
+    cell = await connection.fetchrow("SELECT bucket, orchestrator_id, region_id, model_id FROM podium.hourly_rollups")
+    async with opened(database) as other:
+        async with db.write.transaction() as transaction:
+            await rollups.roll_up(transaction, [rollups.Cell(*cell)])
+            await store_results(other, catalog, [CheckedResult(Result("FRA", "0xa", 1, 1))])
+            into_that_day = asyncio.create_task(store_results(other, catalog, new))
+            while not await connection.fetchval(WAITING):
+                assert not into_that_day.done()
+        await into_that_day
+    assert await wrong_cells(db) == 0
 
 
 async def test_nobody_who_posts_is_refused_while_results_are_withdrawn(
