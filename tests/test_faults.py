@@ -288,7 +288,7 @@ async def test_an_id_that_means_another_node_after_a_restore_is_not_used(
 
 async def test_posts_go_on_when_regions_have_other_ids(running: Running, connection: asyncpg.Connection) -> None:
     assert (await running.post_stat(**RESULT)).status_code == 200
-    await connection.execute("TRUNCATE podium.results")
+    await connection.execute("TRUNCATE podium.results, podium.hourly_rollups, podium.daily_rollups")
     await connection.execute("UPDATE podium.regions SET id = id + 1000")
     answers = await asyncio.gather(*(running.post_stat(**{**RESULT, "orchestrator": f"0x{n}"}) for n in range(5)))
     assert [answer.status_code for answer in answers] == [200] * 5
