@@ -22,12 +22,13 @@ _WRITTEN = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) podium\.([a-z_]+)")
 _PART = re.compile(r"\{\?([a-z0-9_]+) ([^{}]*)\}")
 _CONDITION = re.compile(r"\(\$(\d+)::[a-z_. \[\]]+ IS NULL OR ")
 _PARAMETER = re.compile(r"\$(\d+)")
+_COMMENT = re.compile(r" *--.*")  # no text in a statement has two hyphens
 
 # The tables of the schema podium. Other names in it are types and functions, of which none reads or writes a table.
 TABLES = frozenset(
     (
-        *("audit_log", "daily_rollups", "hourly_rollups", "idempotency_keys", "imports", "models", "orchestrators"),
-        *("pipelines", "regions", "results", "rollup_state"),
+        *("audit_log", "daily_rollups", "hourly_rollups", "idempotency_keys", "imports", "kept_round_trips"),
+        *("models", "orchestrators", "pipelines", "regions", "results", "rollup_state"),
     )
 )
 MAX_PICKED = 500  # variants of one statement that are kept
@@ -126,7 +127,7 @@ def _sections(text: str, kind: str) -> Iterator[tuple[re.Match[str], str]]:
     ends = [head.start() for head in heads[1:]] + [len(text)]
     for head, end in zip(heads, ends, strict=True):
         if head[1] == kind:
-            yield head, text[head.end() : end].strip().rstrip(";")
+            yield head, _COMMENT.sub("", text[head.end() : end]).strip().rstrip(";")
 
 
 def _statement(name: str, parameters: tuple[str, ...], body: str, pieces: dict[str, str]) -> Statement:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 
 from prometheus_client import Metric
@@ -45,6 +46,7 @@ from resolvers.recording import (
 )
 from resolvers.replica import INTERVAL_S as REPLICA_INTERVAL_S
 from resolvers.replica import Replica
+from resolvers.retention import clear_payloads, drop_results
 from resolvers.rollups import build, repair
 from resolvers.shared_changes import SharedChanges
 from resolvers.versions import Versions
@@ -64,6 +66,7 @@ from workers.listener import listen
 from workers.partition_maker import make_partitions
 from workers.region_refresher import refresh_now, refresh_regions
 from workers.replica_watcher import watch_replica
+from workers.retainer import let_go
 from workers.rollup_keeper import keep_rollups
 
 FIRST_REGIONS_TIMEOUT_S = 1.0
@@ -226,10 +229,17 @@ class Gateway:
             "keys": partial(purge_keys, partial(forget_keys, self.db), report),
             "rollups": partial(keep_rollups, partial(build, self.db, report), partial(repair, self.db, report), report),
         }
+        if steps := self._retention():
+            loops["retention"] = partial(let_go, steps, report)
         if url := self.settings.catalyst_region_url:
             interval_s = self.settings.regions_cache_timeout.total_seconds()
             loops["regions"] = partial(refresh_regions, url, self._register_regions, report, interval_s)
         return loops
+
+    def _retention(self) -> list[Callable[[datetime], Awaitable[None]]]:
+        ages = {drop_results: self.settings.stats_retention_days, clear_payloads: self.settings.payload_retention_days}
+        report = self.metrics.report
+        return [partial(step, self.db, timedelta(days=days), report) for step, days in ages.items() if days]
 
     def _reads_moved(self, source: Source, reason: str) -> None:
         self.versions.reads_lead_elsewhere(are_fresh=source is not Source.REPLICA)

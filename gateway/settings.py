@@ -138,6 +138,7 @@ class Settings(BaseSettings):
     max_variable_values: Annotated[int | None, _limit(0)] = 50_000
     otel_exporter_otlp_endpoint: WebUrl = None
     otel_service_name: str = "podium"
+    payload_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     persisted_documents_bytes: int = Field(default=4 << 20, ge=0)
     pipelines_cache_timeout: Seconds = timedelta(seconds=60)
     podium_data_dir: Path = Path("podium-data")
@@ -151,6 +152,7 @@ class Settings(BaseSettings):
     secret: str | None = None
     secret_previous: str | None = None
     slow_operation: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=1)
+    stats_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     start_time_window: Hours = timedelta(hours=24)
     workers: int = Field(default=1, ge=1, le=64)
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from db.pool import Row, Runner
 from db.statements import STATEMENTS
 from resolvers.filters import StatFilter, Window
-from resolvers.rollups import EVER, complete_since, cut
+from resolvers.rollups import EVER, cut, read_state
 
 COVERAGE = STATEMENTS["leaderboard.coverage"]
 
@@ -47,10 +47,10 @@ class Coverage:
 async def coverage(db: Runner, orchestrator: str | None, window: Window, now: datetime, limit: int) -> list[Coverage]:
     """The coverage of one orchestrator, known or not, or of the first ones by address."""
     wanted = StatFilter(Window(window.since, window.until or now))
-    rolled_up_since = await complete_since(db)
-    parts = cut(wanted.window, (), rolled_up_since)
+    state = await read_state(db)
+    parts = cut(wanted.window, (), state)
     rows = await db.fetch(
-        COVERAGE.pick(parts.names, ever="rolled_up" if rolled_up_since == EVER else "recorded"),
+        COVERAGE.pick(parts.names, ever="rolled_up" if state.complete_since == EVER else "recorded"),
         **await wanted.parameters(db),
         **parts.parameters,
         addresses=None if orchestrator is None else [orchestrator.lower()],

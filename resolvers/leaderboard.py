@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from db.pool import Row, Runner
-from db.statements import STATEMENTS, Statement
+from db.statements import STATEMENTS
 from resolvers.aggregation import (
     Aggregate,
     Dimension,
@@ -16,7 +16,7 @@ from resolvers.aggregation import (
     key_of,
 )
 from resolvers.filters import StatFilter, Window
-from resolvers.rollups import parts_of
+from resolvers.rollups import Parts, parts_of
 
 GROUPS = STATEMENTS["leaderboard.groups"]
 MEDIANS = STATEMENTS["leaderboard.medians"]
@@ -48,7 +48,7 @@ async def aggregates_over_time(
     """
     parts = await parts_of(db, wanted.counted, starts)
     parameters = await wanted.counted.parameters(db)
-    medians = await _medians(db, parameters)
+    medians = await _medians(db, parameters, parts)
     rows = await db.fetch(
         GROUPS.pick(parts.names),
         **parameters,
@@ -74,26 +74,24 @@ async def distributions(
 
 async def top_ai_score(db: Runner, orchestrator: str, window: Window) -> Row | None:
     """An orchestrator's best AI cell: region, orchestrator, value (its score), model, pipeline; None without any."""
-    rows = await _of_cells(db, TOP_AI_SCORE, StatFilter(window, job_type="ai", orchestrators=(orchestrator,)))
-    return rows[0] if rows else None
+    wanted = StatFilter(window, job_type="ai", orchestrators=(orchestrator,))
+    parts = await parts_of(db, wanted)
+    return await db.fetchrow(
+        TOP_AI_SCORE.pick(parts.names), **await wanted.parameters(db), **parts.parameters, **parts.gone
+    )
 
 
 async def pipelines(db: Runner, window: Window, region: str | None) -> list[Row]:
     """The pipelines (id, models, regions) seen in AI results of the window, all sorted."""
-    return await _of_cells(
-        db, PIPELINES, StatFilter(window, job_type="ai", regions=None if region is None else (region,))
-    )
-
-
-async def _of_cells(db: Runner, statement: Statement, wanted: StatFilter) -> list[Row]:
+    wanted = StatFilter(window, job_type="ai", regions=None if region is None else (region,))
     parts = await parts_of(db, wanted)
-    return await db.fetch(statement.pick(parts.names), **await wanted.parameters(db), **parts.parameters)
+    return await db.fetch(PIPELINES.pick(parts.names), **await wanted.parameters(db), **parts.parameters)
 
 
-async def _medians(db: Runner, parameters: dict[str, Any]) -> dict[int, float]:
+async def _medians(db: Runner, parameters: dict[str, Any], parts: Parts) -> dict[int, float]:
     if parameters["job_type"] == "transcoding":
         return {}
-    rows = await db.fetch(MEDIANS, **parameters | {"orchestrator_ids": None})
+    rows = await db.fetch(MEDIANS.pick(parts.names), **parameters | {"orchestrator_ids": None}, **parts.gone)
     return {row.model_id: row.median for row in rows}
 
 

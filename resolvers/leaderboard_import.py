@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
@@ -13,6 +14,7 @@ from resolvers.catalog import Catalog
 from resolvers.errors import InvalidArgument, PodiumError
 from resolvers.legacy_leaderboard import EVENTS, IDS_PER_TABLE, Legacy, LegacyTable, place, posted_at
 from resolvers.recording import CheckedResult, store_results
+from resolvers.rollups import read_state
 
 LAST_ID = STATEMENTS["imports.last_id"]
 ADVANCE = STATEMENTS["imports.advance"]
@@ -117,6 +119,10 @@ class Target:
         """Store results; how many of them are new."""
         return len(await store_results(self._db, self._catalog, placed))
 
+    async def results_since(self) -> datetime | None:
+        """Since when results are kept; None is since ever."""
+        return (await read_state(self._db.write)).results_since
+
     async def advance(self, source: str, last_id: int) -> None:
         """Note up to which id a source has been read."""
         await self._db.write.fetch(ADVANCE, source=source, last_id=last_id)
@@ -155,9 +161,11 @@ class Import:
         self._target = target
         self._report = report
         self._regions: set[tuple[str, str]] = set()
+        self._results_since: datetime | None = None
 
     async def run(self, *, from_start: bool = False) -> Summary:
         """Import everything that is new since the last run, or look at everything again."""
+        self._results_since = await self._target.results_since()
         known = await self._target.regions()
         regions = await self._legacy.regions()
         self._regions = await self._target.register(regions)
@@ -187,10 +195,18 @@ class Import:
 
     def _place(self, table: str, row: Row) -> _Sound | None:
         try:
-            return _Sound(row, place(table, row, self._regions))
+            sound = _Sound(row, place(table, row, self._regions))
+            self._check_age(sound.placed)
         except PodiumError as error:
             self._refuse(table, row, error.message)
             return None
+        return sound
+
+    def _check_age(self, placed: CheckedResult) -> None:
+        if self._results_since and placed.recorded_at and placed.recorded_at < self._results_since:
+            raise InvalidArgument(
+                f"recorded before {self._results_since:%Y-%m-%d}, and such results are kept no longer"
+            )
 
     async def _without_copies(self, sound: Sequence[_Sound]) -> list[_Sound]:
         stored = await self._target.stored_from_region_tables([item.placed for item in sound])

@@ -3,7 +3,7 @@ right.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -37,12 +37,22 @@ _MICROSECOND = timedelta(microseconds=1)
 _hour_of = attrgetter("hour")
 
 
+class State(NamedTuple):
+    """Since when there are roll-ups of all results: `EVER` but while they are being built, None before that begins; and
+    since when there are single results, None is since ever.
+    """
+
+    complete_since: datetime | None
+    results_since: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Where each part of a window is read, along time: results until `hours_since`, hourly roll-ups until `days_since`,
     daily ones until `days_until`, hourly ones until `hours_until`, results.
 
-    `names` are those beside the first; with none of them, all is read from results. None is open.
+    `names` are those beside the first; with none of them, all is read from results. None is open. Where the window
+    begins before `results_since`, the part `gone` of it is that from `gone_since` to `gone_until`.
     """
 
     names: frozenset[str] = frozenset()
@@ -50,6 +60,9 @@ class Parts:
     days_since: datetime | None = None
     days_until: datetime | None = None
     hours_until: datetime | None = None
+    results_since: datetime | None = None
+    gone_since: datetime | None = None
+    gone_until: datetime | None = None
 
     @property
     def parameters(self) -> dict[str, datetime | None]:
@@ -61,38 +74,69 @@ class Parts:
             "hours_until": self.hours_until,
         }
 
+    @property
+    def gone(self) -> dict[str, datetime | None]:
+        """Those of statements that need single values."""
+        return {"results_since": self.results_since, "gone_since": self.gone_since, "gone_until": self.gone_until}
+
 
 async def parts_of(db: Runner, wanted: StatFilter, starts: Sequence[datetime] | None = None) -> Parts:
     """The parts of a question's window; `starts` are those of its buckets of time, which no part may straddle."""
-    if not wanted.is_of_whole_cells:
-        return Parts()
-    return cut(wanted.window, starts or (), await complete_since(db))
+    return cut(wanted.window, starts or (), await read_state(db)) if wanted.is_of_whole_cells else Parts()
 
 
-async def complete_since(db: Runner) -> datetime | None:
-    """Since when there are roll-ups of all results: `EVER` but while they are being built, None before that begins."""
-    since: datetime | None = await db.fetchval(STATE)
-    return since
+async def read_state(db: Runner) -> State:
+    """What there is."""
+    (row,) = await db.fetch(STATE)
+    return State(row.complete_since, row.results_since)
 
 
-def cut(window: Window, starts: Sequence[datetime], complete_since: datetime | None) -> Parts:
-    """A window in as large parts as its bounds, its buckets and the roll-ups that there are allow."""
-    if complete_since is None or not all(_is_whole(start, HOUR) for start in starts):
+def widened(window: Window, results_since: datetime | None) -> Window:
+    """The window that is answered for: where results are gone, it begins and ends with whole hours."""
+    since, until = window.since, window.until
+    if results_since is None:
+        return window
+    if since is not None and since < results_since:
+        since = _floor(since, HOUR)
+    if until is not None and until < results_since:
+        until = _ceil(until + _MICROSECOND, HOUR) - _MICROSECOND
+    return Window(since, until)
+
+
+def cut(window: Window, starts: Sequence[datetime], state: State) -> Parts:
+    """A window in as large parts as its bounds, its buckets and the roll-ups that there are allow.
+
+    Where results are gone, hours are in the bucket of time in which they begin.
+    """
+    if state.complete_since is None:
         return Parts()
     try:
-        since = max(_ceil(window.since or EVER, HOUR), complete_since)
-        until = None if window.until is None else _floor(window.until + _MICROSECOND, HOUR)
-        first_day, last_day = _ceil(since, DAY), None if until is None else _floor(until, DAY)
+        window = widened(window, state.results_since)
+        since, until = window.since or EVER, None if window.until is None else window.until + _MICROSECOND
+        parts = _parts(since, until, starts, state.complete_since)
     except OverflowError:  # at the end of time
         return Parts()
-    if until is not None and since >= until:
+    if state.results_since is None or since >= state.results_since:
+        return parts
+    end = state.results_since if until is None else min(until, state.results_since)
+    if not parts.names:
+        parts = Parts(frozenset({"first_hours", "last_results"}), since, end, None, end)
+    return replace(parts, names=parts.names | {"gone"}, results_since=end, gone_since=since, gone_until=end)
+
+
+def _parts(since: datetime, until: datetime | None, starts: Sequence[datetime], complete_since: datetime) -> Parts:
+    if not all(_is_whole(start, HOUR) for start in starts):
         return Parts()
-    names = {"last_results"} if until is not None else set()
+    first, last = max(_ceil(since, HOUR), complete_since), None if until is None else _floor(until, HOUR)
+    first_day, last_day = _ceil(first, DAY), None if last is None else _floor(last, DAY)
+    if last is not None and first >= last:
+        return Parts()
+    names = {"last_results"} if last is not None else set()
     if (last_day is not None and first_day >= last_day) or not all(_is_whole(start, DAY) for start in starts):
-        return Parts(frozenset({"first_hours", *names}), since, until, None, until)
-    names |= {"days"} | ({"first_hours"} if since < first_day else set())
-    names |= {"last_hours"} if last_day is not None and until is not None and last_day < until else set()
-    return Parts(frozenset(names), since, first_day, last_day, until)
+        return Parts(frozenset({"first_hours", *names}), first, last, None, last)
+    names |= {"days"} | ({"first_hours"} if first < first_day else set())
+    names |= {"last_hours"} if last_day is not None and last is not None and last_day < last else set()
+    return Parts(frozenset(names), first, first_day, last_day, last)
 
 
 class Cell(NamedTuple):
@@ -136,7 +180,7 @@ async def rebuild_day(db: Database, day: datetime) -> None:
 
 async def build(db: Database, report: Callable[..., None]) -> None:
     """Roll up whatever was never rolled up, day by day from the last; what was interrupted goes on where it was."""
-    since = await complete_since(db.write)
+    since = (await read_state(db.write)).complete_since
     while since != EVER:
         day = await _day_before(db.write, since or _END)
         if day is not None:
@@ -183,10 +227,15 @@ async def repair(db: Database, report: Callable[..., None], window: Window | Non
 
 
 async def days(db: Runner, window: Window) -> AsyncIterator[datetime]:
-    """The days that a window touches and that have results or roll-ups, from the last to the first."""
+    """The days that a window touches and that have results or roll-ups, from the last to the first.
+
+    Those whose results are gone are no more among them.
+    """
+    results_since = (await read_state(db)).results_since
+    since = max(filter(None, (window.since, results_since)), default=EVER)
     until = min(window.until or _END, _END - _MICROSECOND) + _MICROSECOND
     day = await _day_before(db, until)
-    while day is not None and day + (DAY - _MICROSECOND) >= (window.since or EVER):
+    while day is not None and day + (DAY - _MICROSECOND) >= since:
         yield day
         day = await _day_before(db, day)
 

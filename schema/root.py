@@ -33,6 +33,7 @@ from schema.series import SeriesQuery
 from schema.standings import StandingsQuery
 from schema.subscriptions import Subscription
 from schema.websocket import MAX_OPERATIONS
+from schema.window import WindowQuery
 
 
 @strawberry.type(description="What this server accepts.")
@@ -79,7 +80,9 @@ class Identity:
 
 
 @strawberry.type(description="Everything that can be asked.")
-class Query(CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQuery, DiagnosisQuery, AuditQuery):
+class Query(
+    CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQuery, DiagnosisQuery, WindowQuery, AuditQuery
+):
     @strawberry.field(extensions=[READ], description="The object with this global id; null when it is gone.")
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="A global id.")]

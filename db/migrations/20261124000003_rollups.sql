@@ -11,9 +11,9 @@ CREATE TABLE podium.hourly_rollups (
   success_rate double precision NOT NULL,
   round_trip_time double precision NOT NULL,
   seg_duration double precision NOT NULL,
-  orchestrator_id integer NOT NULL REFERENCES podium.orchestrators,
-  region_id integer NOT NULL REFERENCES podium.regions,
-  model_id integer REFERENCES podium.models,
+  orchestrator_id integer NOT NULL,
+  region_id integer NOT NULL,
+  model_id integer,
   samples integer NOT NULL CHECK (samples > 0),
   UNIQUE NULLS NOT DISTINCT (bucket, orchestrator_id, region_id, model_id)
 );
@@ -27,13 +27,12 @@ CREATE TABLE podium.daily_rollups (
   success_rate double precision NOT NULL,
   round_trip_time double precision NOT NULL,
   seg_duration double precision NOT NULL,
-  orchestrator_id integer NOT NULL REFERENCES podium.orchestrators,
-  region_id integer NOT NULL REFERENCES podium.regions,
-  model_id integer REFERENCES podium.models,
+  orchestrator_id integer NOT NULL,
+  region_id integer NOT NULL,
+  model_id integer,
   samples integer NOT NULL CHECK (samples > 0),
-  UNIQUE NULLS NOT DISTINCT (orchestrator_id, bucket, region_id, model_id)
+  UNIQUE NULLS NOT DISTINCT (bucket, orchestrator_id, region_id, model_id)
 );
-CREATE INDEX daily_rollups_bucket ON podium.daily_rollups (bucket);
 CREATE INDEX daily_rollups_model ON podium.daily_rollups (model_id, bucket, region_id);
 
 -- One row: since when roll-ups are complete; NULL is nowhere yet, the year 1 everywhere.
@@ -49,11 +48,16 @@ SELECT CASE WHEN NOT EXISTS (SELECT FROM podium.results) THEN timestamptz '0001-
 CREATE INDEX results_models ON podium.results (model_id, recorded_at) INCLUDE (round_trip_time, success_rate, region_id)
   WHERE model_id IS NOT NULL AND withdrawal_id IS NULL;
 DROP INDEX podium.results_model;
+-- Equal times, as all results of a statement have them, take the room of one.
+DROP INDEX podium.results_recorded_at;
+CREATE INDEX results_recorded_at ON podium.results (recorded_at);
 
 -- migrate:down
 SET LOCAL lock_timeout = '4s';
 SET LOCAL statement_timeout = '600s';
 
+DROP INDEX podium.results_recorded_at;
+CREATE INDEX results_recorded_at ON podium.results (recorded_at, id);
 CREATE INDEX results_model ON podium.results (model_id, recorded_at) WHERE model_id IS NOT NULL;
 DROP INDEX podium.results_models;
 DROP TABLE podium.rollup_state;

@@ -59,11 +59,21 @@ FROM (
 GROUP BY 1, 2, 3, 4, 5, 6
 LIMIT $26
 
--- name: medians(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn)
--- The round trip that AI results are scored against: the median of the successful ones of each model.
+-- piece: scored_against
+-- The successful AI results that a model's median is made of.
+r.model_id IS NOT NULL AND r.round_trip_time <> 0 AND r.success_rate = 1
+
+-- name: medians(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, results_since, gone_since, gone_until)
+-- The round trip that AI results are scored against: the median of the successful ones of each model. Of those that are
+-- gone, between $15 and $16, their times were kept.
 SELECT r.model_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY r.round_trip_time) AS median
-FROM podium.results AS r
-WHERE {matching} AND r.model_id IS NOT NULL AND r.round_trip_time <> 0 AND r.success_rate = 1
+FROM (
+  SELECT r.model_id, r.round_trip_time FROM podium.results AS r
+  WHERE {matching} AND ($14::timestamptz IS NULL OR r.recorded_at >= $14) AND {scored_against}
+  {?gone UNION ALL
+  SELECT r.model_id, unnest(r.round_trip_times) FROM podium.kept_round_trips AS r
+  WHERE {of_kinds} AND r.bucket >= $15 AND r.bucket < $16}
+) AS r
 GROUP BY r.model_id
 
 -- name: distributions(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, by_orchestrator, by_region, by_job_type, by_pipeline, by_model, starts)
@@ -82,7 +92,7 @@ FROM podium.results AS r {names}
 WHERE {matching}
 GROUP BY 1, 2, 3, 4, 5, 6
 
--- name: top_ai_score(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, hours_since, days_since, days_until, hours_until)
+-- name: top_ai_score(since, until, job_type, orchestrator_ids, region_ids, model_ids, min_success_rate, max_success_rate, min_round_trip_time, max_round_trip_time, error_codes, model_is_warm, is_withdrawn, hours_since, days_since, days_until, hours_until, results_since, gone_since, gone_until)
 -- The AI cell with the highest mean success rate, then the lowest mean round trip, and its score.
 SELECT o.address AS orchestrator, g.code AS region, p.name AS pipeline, m.name AS model, {ai_score} AS value
 FROM (
@@ -97,10 +107,15 @@ FROM (
   ) AS c
   CROSS JOIN LATERAL (
     SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY r.round_trip_time) AS median
-    FROM podium.results AS r
-    WHERE r.model_id = c.model_id AND ($1::timestamptz IS NULL OR r.recorded_at >= $1)
-      AND ($2::timestamptz IS NULL OR r.recorded_at <= $2) AND r.withdrawal_id IS NULL
-      AND r.round_trip_time <> 0 AND r.success_rate = 1
+    FROM (
+      SELECT r.round_trip_time FROM podium.results AS r
+      WHERE r.model_id = c.model_id AND ($1::timestamptz IS NULL OR r.recorded_at >= $1)
+        AND ($2::timestamptz IS NULL OR r.recorded_at <= $2) AND ($18::timestamptz IS NULL OR r.recorded_at >= $18)
+        AND r.withdrawal_id IS NULL AND {scored_against}
+      {?gone UNION ALL
+      SELECT unnest(r.round_trip_times) FROM podium.kept_round_trips AS r
+      WHERE r.model_id = c.model_id AND r.bucket >= $19 AND r.bucket < $20}
+    ) AS r
   ) AS scored
 ) AS c {names_of_cells}
 

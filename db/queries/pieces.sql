@@ -1,12 +1,16 @@
 -- Pieces that statements of several files share; they are about results `r`, or cells `c` of them.
 -- A result with a model is an AI result, one without is a transcoding result.
 
--- piece: about
--- The part of the filter that roll-ups can answer, beside the window.
+-- piece: of_kinds
 ($3::podium.job_type IS NULL OR (r.model_id IS NOT NULL) = ($3 = 'ai'))
-  AND ($4::integer[] IS NULL OR r.orchestrator_id = ANY ($4))
   AND ($5::integer[] IS NULL OR r.region_id = ANY ($5))
   AND ($6::integer[] IS NULL OR r.model_id = ANY ($6))
+
+-- piece: about
+-- The part of the filter that roll-ups can answer, beside the window.
+-- One orchestrator is compared by itself, because only then are its results read in their order.
+{of_kinds} AND ($4::integer[] IS NULL OR CASE WHEN cardinality($4) = 1
+    THEN r.orchestrator_id = $4[1] ELSE r.orchestrator_id = ANY ($4) END)
 
 -- piece: matching
 -- The filter that every question about results shares, as the first thirteen parameters.
@@ -24,7 +28,7 @@
 
 -- piece: matching_first_results
 -- This and the next four are the parts of a window, along time, of a question that whole buckets can answer: results,
--- hours, days, hours, results. The parameters from the 14th to the 17th are where one ends and the next begins.
+-- hours, days, hours, results. $14 to $17 are where one ends and the next begins.
 {matching} AND ($14::timestamptz IS NULL OR r.recorded_at < $14)
 
 -- piece: matching_first_hours
@@ -97,3 +101,6 @@ date_bin('1 hour', recorded_at, '0001-01-01 00:00:00+00')
 
 -- piece: day_number
 floor(extract(epoch FROM recorded_at) / 86400)::integer
+
+-- piece: payload_without_texts
+nullif(payload - '{input_parameters,response_payload}'::text[], '{}')

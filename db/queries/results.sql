@@ -67,14 +67,16 @@ samples = r.samples + excluded.samples, success_rate = r.success_rate + excluded
 -- makes sure that it is done, before the first row comes out. What is stored counts in the roll-ups of its hour and day,
 -- in the order of their keys, so that no two statements wait for each other; nobody builds those days anew meanwhile. The
 -- locks of the days come after the results, as in a withdrawal, which would otherwise wait for whoever waits for the
--- results that it marks.
+-- results that it marks. What is older than results are kept is left out, and payloads that are older than those are.
 WITH stored AS (
 INSERT INTO podium.results (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time,
   download_time, transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
   orchestrator_id, region_id, model_id)
 SELECT coalesce(new.id, nextval('podium.results_id_seq')), coalesce(new.recorded_at, now()), new.timestamp,
   new.success_rate, new.round_trip_time, new.seg_duration, new.upload_time, new.download_time, new.transcode_time,
-  new.segments_sent, new.segments_received, new.model_is_warm, new.errors, new.payload,
+  new.segments_sent, new.segments_received, new.model_is_warm, new.errors,
+  CASE WHEN new.recorded_at < (SELECT payloads_since FROM podium.rollup_state)
+    THEN {payload_without_texts} ELSE new.payload END,
   (SELECT id FROM podium.orchestrators WHERE address = new.orchestrator),
   (SELECT id FROM podium.regions WHERE code = new.region
     AND job_type = CASE WHEN new.model IS NULL THEN 'transcoding'::podium.job_type ELSE 'ai' END),
@@ -87,6 +89,8 @@ FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::double precision[
   AS new (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time, download_time,
   transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
   orchestrator, region, pipeline, model)
+WHERE new.recorded_at IS NULL
+  OR new.recorded_at >= coalesce((SELECT results_since FROM podium.rollup_state), '-infinity')
 ON CONFLICT DO NOTHING
 RETURNING id, recorded_at, orchestrator_id, region_id, model_id, success_rate, round_trip_time, seg_duration
 ), locked AS MATERIALIZED ( -- day by day, when all are stored
@@ -103,7 +107,7 @@ RETURNING id, recorded_at, orchestrator_id, region_id, model_id, success_rate, r
   SELECT date_bin('1 day', recorded_at, '0001-01-01 00:00:00+00') AS bucket, {sums_of_results}
   FROM stored WHERE (SELECT count(*) FROM locked) > 0
   GROUP BY 1, orchestrator_id, region_id, model_id ORDER BY 1, orchestrator_id, region_id, model_id
-  ON CONFLICT (orchestrator_id, bucket, region_id, model_id) DO UPDATE SET {both}
+  ON CONFLICT (bucket, orchestrator_id, region_id, model_id) DO UPDATE SET {both}
 ), announced AS (
   SELECT pg_notify('podium_results', (extract(epoch FROM recorded_at) * 1000000)::bigint || ' '
     || range_agg(int8range(id, id, '[]')))

@@ -1,8 +1,9 @@
 -- Roll-ups: what results come to, by hour and by day; how they are built anew, and whether they are right.
 
 -- name: state()
--- Since when they are complete; NULL where they are not yet, the year 1 where they always were.
-SELECT complete_since FROM podium.rollup_state
+-- Since when they are complete; NULL where they are not yet, the year 1 where they always were. Since when there are
+-- single results; NULL is since ever.
+SELECT complete_since, results_since FROM podium.rollup_state
 
 -- name: set_complete_since(time)
 UPDATE podium.rollup_state SET complete_since = $1

@@ -34,4 +34,5 @@ SELECT create_distributed_table('podium.daily_rollups', 'orchestrator_id', coloc
 
 -- The other tables stay on the coordinator. audit_log has a trigger, which Citus allows neither on distributed nor on
 -- reference tables; idempotency_keys has one row per key for a day, and is purged with FOR UPDATE SKIP LOCKED, which works
--- in one place only; imports and rollup_state have a few rows that one gateway at a time changes.
+-- in one place only; imports and rollup_state have a few rows that one gateway at a time changes; kept_round_trips is small,
+-- and read when a question reaches back to where results are gone.

@@ -14,7 +14,7 @@ CITUS = Path(__file__).parents[2] / "db" / "scale" / "citus.sql"
 SCALE = Path(__file__).parents[2] / "docs" / "scale.md"
 DISTRIBUTED = frozenset(re.findall(r"create_distributed_table\('podium\.(\w+)'", CITUS.read_text()))
 REFERENCE = frozenset(re.findall(r"create_reference_table\('podium\.(\w+)'", CITUS.read_text()))
-ON_COORDINATOR = frozenset(("audit_log", "idempotency_keys", "imports", "rollup_state"))
+ON_COORDINATOR = frozenset(("audit_log", "idempotency_keys", "imports", "kept_round_trips", "rollup_state"))
 
 
 class Plan(Enum):
@@ -35,12 +35,13 @@ PLANS = {
         *("catalog.add_models", "idempotency.claim_key", "idempotency.find_key", "idempotency.forget_keys"),
         *("imports.last_id", "imports.advance", "leaderboard.filter_ids", "results.create_partitions"),
         *("results.clock", "rollups.state", "rollups.set_complete_since", "rollups.lock_day"),
-        *("rollups.announce", "server.position", "server.try_leadership"),
+        *("rollups.announce", "retention.set_results_since", "retention.drop_partitions", "server.position"),
+        "server.try_leadership",
     ),
     Plan.PARALLEL: (
         *("leaderboard.groups", "leaderboard.medians", "leaderboard.distributions", "leaderboard.failures"),
         *("leaderboard.coverage", "results.results", "results.count_results", "results.results_missed"),
-        *("rollups.hours", "rollups.latest_before"),
+        *("rollups.hours", "rollups.latest_before", "retention.first_week"),
     ),
     Plan.WRITES: (
         *("results.store_results", "rollups.forget_hour", "rollups.sum_hour", "rollups.forget_day"),
@@ -49,7 +50,7 @@ PLANS = {
     ),
     Plan.UNPROVEN: (
         *("audit.withdraw_matching", "audit.withdraw_by_key", "audit.restore_results"),
-        *("leaderboard.failure_codes", "rollups.check_day"),
+        *("leaderboard.failure_codes", "rollups.check_day", "retention.keep_round_trips", "retention.clear_payloads"),
     ),
     Plan.REWRITE: (
         *("catalog.orchestrators_page", "catalog.count_orchestrators", "imports.count_stored"),

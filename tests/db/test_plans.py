@@ -60,11 +60,22 @@ async def test_a_page_of_one_node_is_read_from_its_end(explaining: Explaining) -
     assert rows_of(scans) <= PAGE.size + 1
 
 
+async def test_later_pages_of_one_node_are_no_dearer(explaining: Explaining) -> None:
+    wanted = StatFilter(orchestrators=(NODE,))
+    page = await listing.results_page(explaining, wanted, PageRequest(1000, None, backwards=False))
+    explaining.scans.clear()
+    cursor = listing.result_cursor(page.items[-1])
+    assert len((await listing.results_page(explaining, wanted, PageRequest(100, cursor, backwards=False))).items) == 100
+    scans = explaining.of("results")
+    assert {index_kind(scan) for scan in scans} == {"pkey"}
+    assert rows_of(scans) <= PAGE.size + 1
+
+
 async def test_the_newest_of_all_are_read_by_time(explaining: Explaining) -> None:
     assert len((await listing.results_page(explaining, StatFilter(), PAGE)).items) == PAGE.size
     scans = explaining.of("results")
-    assert_only(scans, "recorded_at_id_idx")
-    assert rows_of(scans) == PAGE.size + 1
+    assert_only(scans, "recorded_at_idx")
+    assert rows_of(scans) == PAGE.size + 2  # one more tells where equal times end
 
 
 async def test_raw_stats_read_what_they_answer(explaining: Explaining) -> None:
@@ -92,7 +103,7 @@ async def test_results_are_found_by_their_keys_one_by_one(explaining: Explaining
     keys = [ResultKey(row.orchestrator, row.recorded_at, row.id) for row in page.items]
     assert len(await listing.results_by_key(explaining, keys)) == len(keys)
     scans = explaining.of("results")
-    assert {index_kind(scan) for scan in scans} <= {"pkey", "recorded_at_id_idx"}
+    assert {index_kind(scan) for scan in scans} <= {"pkey", "recorded_at_idx"}
     assert {scan.table for scan in scans} == {THIS_WEEK}
     assert rows_of(scans) == len(keys)
 
@@ -103,7 +114,7 @@ async def test_announced_results_are_found_by_their_time(explaining: Explaining)
     announced = [Announcement(row.recorded_at, f"{{[{row.id},{row.id + 1})}}", 1) for row in page.items]
     assert len(await explaining.fetch(ANNOUNCED_RESULTS, **columns(announced))) == len(announced)
     scans = explaining.of("results")
-    assert {index_kind(scan) for scan in scans} == {"recorded_at_id_idx"}
+    assert {index_kind(scan) for scan in scans} == {"recorded_at_idx"}
     assert {scan.table for scan in scans} == {THIS_WEEK}
     assert rows_of(scans) == len(announced)
 
@@ -116,7 +127,9 @@ async def test_storing_looks_up_names_and_reads_no_results(db: Database) -> None
         explaining = Explaining(transaction)
         await insert_results(explaining, stored)
     assert not explaining.of("results")
-    assert {scan.table for scan in explaining.scans} == {"orchestrators", "regions", "models", "pipelines"}
+    assert {scan.table for scan in explaining.scans} == {
+        *("orchestrators", "regions", "models", "pipelines", "rollup_state")
+    }
     assert rows_of(explaining.scans) <= 20 * len(stored)
 
 

@@ -19,8 +19,9 @@ WHERE c.relnamespace = 'podium'::regnamespace AND c.relkind IN ('r', 'p', 'v', '
 """
 # No answer is made of these, and roll-ups change with the results that they are made of.
 ROLL_UPS = {"hourly_rollups", "daily_rollups"}
-UNANNOUNCED = {"idempotency_keys", "imports", "rollup_state", *ROLL_UPS}
-FUNCTIONS = {"create_results_partitions"}  # their tables are not seen from outside: this one changes no result
+UNANNOUNCED = {"idempotency_keys", "imports", "rollup_state", "kept_round_trips", *ROLL_UPS}
+# Their tables are not seen from outside: the first changes no result, the second announces what it does.
+FUNCTIONS = {"create_results_partitions", "drop_results_partitions"}
 
 
 def by_name(statement: Statement) -> str:

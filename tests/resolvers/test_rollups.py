@@ -18,7 +18,7 @@ from resolvers.catalog import Catalog
 from resolvers.filters import StatFilter, Window
 from resolvers.recording import CheckedResult, store_results
 from resolvers.results import Result
-from resolvers.rollups import DAY, EVER, HOUR, Parts, cut
+from resolvers.rollups import DAY, EVER, HOUR, Parts, State, cut
 from tests.resolvers.conftest import EXAMPLES, Record
 from tests.resolvers.plain import NOW, Recorded, records
 
@@ -58,7 +58,7 @@ def test_the_parts_of_a_window_follow_each_other_without_a_gap_and_straddle_noth
     if since is not None and until is not None and since > until:
         since, until = until, since
     window = Window(since, until)
-    found = ranges(cut(window, starts, complete), window)
+    found = ranges(cut(window, starts, State(complete)), window)
     assert found[0][1] == (since or EVER)
     assert found[-1][2] == (until or NOW + 100 * DAY) + MICROSECOND
     assert [end for _, _, end in found[:-1]] == [begin for _, begin, _ in found[1:]]
@@ -77,10 +77,10 @@ def test_the_parts_of_a_window_follow_each_other_without_a_gap_and_straddle_noth
 def test_a_window_that_is_open_ends_with_the_day_that_is_still_going_on() -> None:
     now = datetime(2026, 3, 4, 17, 7, 40, tzinfo=UTC)
     evening, midnight = datetime(2026, 3, 3, 18, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC)
-    assert cut(Window(now - DAY), (), EVER) == Parts(frozenset({"first_hours", "days"}), evening, midnight)
+    assert cut(Window(now - DAY), (), State(EVER)) == Parts(frozenset({"first_hours", "days"}), evening, midnight)
     hour = datetime(2026, 3, 4, 17, tzinfo=UTC)
     closed = Parts(frozenset({"first_hours", "last_results"}), evening, hour, None, hour)
-    assert cut(Window(now - DAY, now), (), EVER) == closed
+    assert cut(Window(now - DAY, now), (), State(EVER)) == closed
 
 
 async def wrong_cells(db: Database) -> int:
@@ -166,7 +166,7 @@ async def test_answers_are_right_while_roll_ups_are_being_built(
     await building
     assert len(steps) > 5
     assert steps == sorted(steps, reverse=True)
-    assert await rollups.complete_since(db.read) == EVER
+    assert await rollups.read_state(db.read) == State(EVER)
     assert await wrong_cells(db) == 0
     assert await leaderboard.aggregates(db.read, StatFilter(), tuple(Dimension)) == everything
 
