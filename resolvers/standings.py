@@ -46,12 +46,12 @@ class Standing:
 async def standings(db: Runner, wanted: StatFilter, ranked_by: RankedBy, now: datetime) -> list[Standing]:
     """All orchestrators with matching results, the best first; equal ones share a rank, and follow their addresses.
 
-    A window without an end ends `now`; before one without a beginning there is none.
+    The window before that of a window without an end is as long as this one is `now`; before one without a beginning
+    there is none.
     """
-    wanted = replace(wanted, window=Window(wanted.window.since, wanted.window.until or now))
     present = await leaderboard.aggregates(db, wanted, (Dimension.ORCHESTRATOR,))
     before: dict[str | None, tuple[int, Aggregate]] = {}
-    if (window := window_before(wanted.window)) is not None:
+    if (window := window_before(Window(wanted.window.since, wanted.window.until or now))) is not None:
         groups = await leaderboard.aggregates(db, replace(wanted, window=window), (Dimension.ORCHESTRATOR,))
         before = {group.key.orchestrator: (rank, group) for rank, group in ranked(groups, ranked_by)}
     return [_standing(rank, group, before.get(group.key.orchestrator)) for rank, group in ranked(present, ranked_by)]

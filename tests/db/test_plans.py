@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bench.cases import AVERAGE_RANK, MODEL, PIPELINE
-from bench.generate import Dataset, addresses, fill
+from bench.generate import MODELS, ORCHESTRATORS, TRANSCODING_REGIONS, Dataset, addresses, fill
 from db.pool import Database, Pool, PoolOptions
 from resolvers import leaderboard, listing
 from resolvers.aggregation import Dimension
 from resolvers.announcements import Announcement, columns
 from resolvers.broadcast import ANNOUNCED_RESULTS
 from resolvers.catalog import Catalog
+from resolvers.coverage import coverage
 from resolvers.errors import from_driver
 from resolvers.filters import StatFilter, Window
 from resolvers.page import PageRequest
@@ -24,7 +25,9 @@ from tests.db.plans import Explaining, Scan
 UNTIL = datetime(2026, 5, 20, 12, tzinfo=UTC)  # a Wednesday
 DATASET = Dataset(results=200_000, until=UNTIL)
 DAY = Window(UNTIL - timedelta(days=1))
+MONTH = Window(UNTIL - timedelta(days=30) + timedelta(minutes=10))
 NODE = addresses(DATASET.seed)[AVERAGE_RANK - 1]  # with 1 % of the results
+TRANSCODING_CELLS = ORCHESTRATORS * len(TRANSCODING_REGIONS)
 PER_DAY = DATASET.results / DATASET.days
 THIS_WEEK = "results_2026_05_18"
 COMING_WEEKS = {"results_2026_05_25", "results_2026_06_01"}
@@ -117,6 +120,44 @@ async def test_announced_results_are_found_by_their_time(explaining: Explaining)
     assert {index_kind(scan) for scan in scans} == {"recorded_at_idx"}
     assert {scan.table for scan in scans} == {THIS_WEEK}
     assert rows_of(scans) == len(announced)
+
+
+async def test_aggregates_of_30_days_read_days_and_less_than_two_hours_of_results(explaining: Explaining) -> None:
+    wanted = StatFilter(window=MONTH, job_type="transcoding")
+    assert await leaderboard.aggregates(explaining, wanted, (Dimension.ORCHESTRATOR, Dimension.REGION))
+    assert rows_of(explaining.of("results")) <= 2 * PER_DAY / 24
+    assert rows_of(explaining.of("daily_rollups")) <= 30 * TRANSCODING_CELLS
+    assert rows_of(explaining.of("hourly_rollups")) <= 24 * TRANSCODING_CELLS
+    assert all(scan.index for scan in explaining.scans if scan.table.endswith("rollups"))
+
+
+async def test_aggregates_of_one_model_read_roll_ups_of_that_model(explaining: Explaining) -> None:
+    wanted = StatFilter(window=DAY, job_type="ai", pipelines=(PIPELINE,), models=(MODEL,))
+    assert await leaderboard.aggregates(explaining, wanted, (Dimension.ORCHESTRATOR,))
+    rolled_up = [*explaining.of("hourly_rollups"), *explaining.of("daily_rollups")]
+    assert {scan.index for scan in rolled_up} <= {"hourly_rollups_model", "daily_rollups_model"}
+    assert 0 < rows_of(rolled_up) < PER_DAY / 10
+
+
+async def test_pipelines_read_a_part_of_the_roll_ups_of_ai_models(explaining: Explaining) -> None:
+    assert len(await leaderboard.pipelines(explaining, DAY, None)) == len(MODELS)
+    rolled_up = [*explaining.of("hourly_rollups"), *explaining.of("daily_rollups")]
+    assert {scan.index for scan in rolled_up} <= {"hourly_rollups_model", "daily_rollups_model"}
+    assert 0 < rows_of(rolled_up) < PER_DAY / 5
+    assert rows_of(explaining.of("results")) <= PER_DAY / 24
+
+
+async def test_the_top_ai_score_reads_one_node_and_one_model(explaining: Explaining) -> None:
+    assert await leaderboard.top_ai_score(explaining, NODE, DAY) is not None
+    rolled_up = [*explaining.of("hourly_rollups"), *explaining.of("daily_rollups")]
+    assert all(scan.index for scan in rolled_up)
+    assert rows_of(rolled_up) < PER_DAY / 50
+    assert rows_of(explaining.of("results")) < PER_DAY / 10
+
+
+async def test_coverage_of_one_node_reads_its_own_past_by_day(explaining: Explaining) -> None:
+    assert len(await coverage(explaining, NODE, DAY, UNTIL, limit=1)) == 1
+    assert rows_of(explaining.of("results")) <= 4 * PER_DAY / 24
 
 
 async def test_storing_looks_up_names_and_reads_no_results(db: Database) -> None:
