@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="podium bench", description=__doc__)
     parser.add_argument("--results", type=int, help=f"results in the database, {SHORT_RESULTS} unless --full")
     parser.add_argument("--full", action="store_true", help=f"{FULL_RESULTS} results")
-    parser.add_argument("--seconds", type=float, default=2, help="how long each measurement takes, 2 unless given")
+    parser.add_argument("--seconds", type=float, default=2.5, help="how long each measurement takes, 2.5 unless given")
     parser.add_argument("--only", help="cases whose names contain one of these, such as post_stats,raw_stats")
     parser.add_argument("--seed", type=int, default=1, help="of the made-up results")
     parser.add_argument("--data-dir", help="keep the database here, and use it as it is when it is there")

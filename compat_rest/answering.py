@@ -28,11 +28,23 @@ READ_HEADERS = {
 PRIVATE_HEADERS = READ_HEADERS | {"Cache-Control": "private, no-store", "Vary": "Authorization"}
 
 Read = Callable[[StatFilter, Reads], Awaitable[Any]]
+Widening = Callable[[StatFilter, Reads], Awaitable[str | None]]
+
+
+async def never_widened(wanted: StatFilter, reads: Reads) -> None:
+    """The window is that which was asked for."""
+
+
+@dataclass(frozen=True)
+class WindowAnswer(Answer):
+    """An answer with the interval that it is of, where that is wider than what was asked for."""
+
+    window: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReadEndpoint:
-    """One URL: what its parameters mean, and what is answered to that.
+    """One URL: what its parameters mean, what is answered to that, and which interval that is of if it is a wider one.
 
     Who asks matters for whether they are answered, and not for what: so an answer is kept for all of them.
     """
@@ -40,9 +52,10 @@ class ReadEndpoint:
     path: str
     parse: Parse
     read: Read
-    answers: Answers[Answer]
+    answers: Answers[WindowAnswer]
     authenticator: Authenticator
     is_open: bool
+    widening: Widening = never_widened
 
     def route(self) -> Route:
         """The exact path."""
@@ -61,10 +74,11 @@ class ReadEndpoint:
             answer = await self.answers.get(key, partial(self._compute, wanted))
         except PodiumError as error:
             return error_response(error, headers)
-        return tagged(answer, request, headers)
+        return tagged(answer, request, headers | {"Podium-Window": answer.window} if answer.window else headers)
 
-    async def _compute(self, wanted: StatFilter, reads: Reads) -> Answer:
-        return Answer(orjson.dumps(await self.read(wanted, reads)), may_be_kept=True)
+    async def _compute(self, wanted: StatFilter, reads: Reads) -> WindowAnswer:
+        window = await self.widening(wanted, reads)
+        return WindowAnswer(orjson.dumps(await self.read(wanted, reads)), may_be_kept=True, window=window)
 
     async def _require_read(self, request: Request) -> None:
         identity = await self.authenticator.identify(request.headers.get("authorization", ""))

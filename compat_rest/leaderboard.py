@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from compat_rest.answering import Read, ReadEndpoint
+from compat_rest.answering import Read, ReadEndpoint, Widening, WindowAnswer, never_widened
 from compat_rest.endpoint import AnyMethod, other_method
 from compat_rest.errors import PLAIN_TEXT, error_response
 from compat_rest.questions import (
@@ -21,10 +21,11 @@ from compat_rest.questions import (
     about_one_orchestrator,
     about_pipelines,
     about_top_score,
+    interval,
 )
 from resolvers import leaderboard, listing
 from resolvers.aggregation import Aggregate, Dimension
-from resolvers.answers import Answer, Answers
+from resolvers.answers import Answers
 from resolvers.catalog import REGIONS, Catalog
 from resolvers.errors import PodiumError, Unauthenticated
 from resolvers.filters import StatFilter, Window
@@ -33,6 +34,7 @@ from resolvers.identity import Authenticator, Identity, Scope
 from resolvers.reading import NotingRunner, Reads
 from resolvers.recording import Recorder
 from resolvers.results import JobType, as_posted, decode_result
+from resolvers.rollups import read_state, widened
 from resolvers.signing import WebhookHeaders
 
 
@@ -42,7 +44,7 @@ class LeaderboardApi:
 
     db: Any
     catalog: Catalog
-    answers: Answers[Answer]
+    answers: Answers[WindowAnswer]
     recorder: Recorder
     authenticator: Authenticator
     reads_are_open: bool
@@ -53,10 +55,10 @@ class LeaderboardApi:
         """The exact paths; anything else below /api is not found."""
         return [
             Route("/api/post_stats", AnyMethod(self._post_endpoint)),
-            self._read_route("/api/aggregated_stats", about_aggregates, self.aggregated_stats),
+            self._read_route("/api/aggregated_stats", about_aggregates, self.aggregated_stats, self.widening),
             self._read_route("/api/raw_stats", about_one_orchestrator, self.raw_stats),
-            self._read_route("/api/top_ai_score", about_top_score, self.top_ai_score),
-            self._read_route("/api/pipelines", about_pipelines, self.pipelines),
+            self._read_route("/api/top_ai_score", about_top_score, self.top_ai_score, self.widening),
+            self._read_route("/api/pipelines", about_pipelines, self.pipelines, self.widening),
             self._read_route("/api/regions", about_everything, self.all_regions),
             Route("/api/{path:path}", AnyMethod(not_found)),
         ]
@@ -96,6 +98,13 @@ class LeaderboardApi:
         rows = sorted(await self.catalog.regions(), key=lambda row: (row.job_type == "ai", -row.id))
         return {"regions": [{"id": row.code, "name": row.name, "type": row.job_type} for row in rows]}
 
+    async def widening(self, wanted: StatFilter, reads: Reads) -> str | None:
+        """The interval that is answered for, where it is wider than what is asked for: results of then are gone."""
+        asked = self._in_time(wanted, reads).window
+        state = await read_state(NotingRunner(self.db, reads))
+        answered = widened(asked, state.results_since)
+        return None if answered == asked else interval(answered)
+
     async def post_stats(self, body: bytes, headers: Headers) -> None:
         """Store one result; who sent it is checked before anything is parsed."""
         poster = await self._poster(body, headers)
@@ -120,9 +129,9 @@ class LeaderboardApi:
             return error_response(error)
         return PlainTextResponse("ok")
 
-    def _read_route(self, path: str, parse: Parse, read: Read) -> Route:
-        endpoint = ReadEndpoint(path, parse, read, self.answers, self.authenticator, is_open=self.reads_are_open)
-        return endpoint.route()
+    def _read_route(self, path: str, parse: Parse, read: Read, widening: Widening = never_widened) -> Route:
+        answers, authenticator, is_open = self.answers, self.authenticator, self.reads_are_open
+        return ReadEndpoint(path, parse, read, answers, authenticator, is_open, widening).route()
 
     def _in_time(self, wanted: StatFilter, reads: Reads) -> StatFilter:
         if wanted.window != DEFAULT_WINDOW:

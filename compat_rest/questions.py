@@ -1,6 +1,7 @@
 """What the old URLs are asked for, equal for all ways of writing the same parameters."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from datetime import datetime
 
 from compat_rest.parameters import UNIX_SECONDS, query_pairs
@@ -57,6 +58,11 @@ def about_pipelines(parameters: Parameters) -> StatFilter:
 def about_everything(parameters: Parameters) -> StatFilter:
     """A question without parameters; those of others are ignored."""
     return StatFilter()
+
+
+def interval(window: Window) -> str:
+    """A window as an interval of ISO 8601, where `..` is open."""
+    return "/".join(".." if time is None else time.isoformat().replace("+00:00", "Z") for time in astuple(window))
 
 
 def _about_results(parameters: Parameters) -> StatFilter:

@@ -70,7 +70,8 @@ from workers.retainer import let_go
 from workers.rollup_keeper import keep_rollups
 
 FIRST_REGIONS_TIMEOUT_S = 1.0
-READABLE_HEADERS = ("ETag", "X-Request-Id", "Retry-After", "WWW-Authenticate")  # by pages of other origins
+# By pages of other origins.
+READABLE_HEADERS = ("ETag", "X-Request-Id", "Retry-After", "WWW-Authenticate", "Podium-Window")
 
 # The middleware has one list for the whole process. Of an event stream, each subscriber would have a compressor of its
 # own for the same events.

@@ -165,7 +165,6 @@ class Import:
 
     async def run(self, *, from_start: bool = False) -> Summary:
         """Import everything that is new since the last run, or look at everything again."""
-        self._results_since = await self._target.results_since()
         known = await self._target.regions()
         regions = await self._legacy.regions()
         self._regions = await self._target.register(regions)
@@ -186,6 +185,7 @@ class Import:
         return counts
 
     async def _take(self, table: str, rows: Sequence[Row]) -> Counts:
+        self._results_since = await self._target.results_since()  # which may move on during a long run
         own = [row for row in rows if not row.is_copied]
         sound = [item for row in own if (item := self._place(table, row))]
         missing = await self._without_copies(sound) if table == EVENTS else sound

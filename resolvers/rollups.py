@@ -14,6 +14,7 @@ from db.statements import STATEMENTS
 from resolvers.filters import StatFilter, Window
 
 STATE = STATEMENTS["rollups.state"]
+HOLD_RESULTS_SINCE = STATEMENTS["rollups.hold_results_since"]
 SET_COMPLETE_SINCE = STATEMENTS["rollups.set_complete_since"]
 LOCK_DAY = STATEMENTS["rollups.lock_day"]
 FORGET_HOUR = STATEMENTS["rollups.forget_hour"]
@@ -94,7 +95,7 @@ async def read_state(db: Runner) -> State:
 def widened(window: Window, results_since: datetime | None) -> Window:
     """The window that is answered for: where results are gone, it begins and ends with whole hours."""
     since, until = window.since, window.until
-    if results_since is None:
+    if results_since is None or (since and until and until < since):
         return window
     if since is not None and since < results_since:
         since = _floor(since, HOUR)
@@ -112,7 +113,7 @@ def cut(window: Window, starts: Sequence[datetime], state: State) -> Parts:
         return Parts()
     try:
         window = widened(window, state.results_since)
-        since, until = window.since or EVER, None if window.until is None else window.until + _MICROSECOND
+        since, until = window.since or EVER, _end_of(window)
         parts = _parts(since, until, starts, state.complete_since)
     except OverflowError:  # at the end of time
         return Parts()
@@ -122,6 +123,10 @@ def cut(window: Window, starts: Sequence[datetime], state: State) -> Parts:
     if not parts.names:
         parts = Parts(frozenset({"first_hours", "last_results"}), since, end, None, end)
     return replace(parts, names=parts.names | {"gone"}, results_since=end, gone_since=since, gone_until=end)
+
+
+def _end_of(window: Window) -> datetime | None:
+    return None if window.until is None or window.until >= _END else window.until + _MICROSECOND
 
 
 def _parts(since: datetime, until: datetime | None, starts: Sequence[datetime], complete_since: datetime) -> Parts:
@@ -165,9 +170,11 @@ async def roll_up(connection: Connection, cells: Sequence[Cell]) -> None:
 
 
 async def rebuild_day(db: Database, day: datetime) -> None:
-    """Roll a day up anew, hour by hour, so that nobody who stores results waits for long."""
+    """Roll a day up anew, hour by hour, so that nobody who stores results waits for long; one that is gone is left."""
     for row in await db.write.fetch(HOURS, since=day):
         async with db.write.transaction() as transaction:
+            if (await transaction.fetchval(HOLD_RESULTS_SINCE) or EVER) > day:
+                return
             await transaction.fetchval(LOCK_DAY, day=day)
             await transaction.fetch(FORGET_HOUR, hour=row.hour)
             await transaction.fetch(SUM_HOUR, hour=row.hour)
@@ -231,13 +238,13 @@ async def days(db: Runner, window: Window) -> AsyncIterator[datetime]:
 
     Those whose results are gone are no more among them.
     """
-    results_since = (await read_state(db)).results_since
-    since = max(filter(None, (window.since, results_since)), default=EVER)
     until = min(window.until or _END, _END - _MICROSECOND) + _MICROSECOND
-    day = await _day_before(db, until)
-    while day is not None and day + (DAY - _MICROSECOND) >= since:
+    while (day := await _day_before(db, until)) is not None:
+        results_since = (await read_state(db)).results_since  # which moves on while others are looked at
+        if day + (DAY - _MICROSECOND) < max(window.since or EVER, results_since or EVER):
+            return
         yield day
-        day = await _day_before(db, day)
+        until = day
 
 
 async def _roll_up_cells(connection: Connection, day: datetime, cells: Sequence[Cell]) -> None:

@@ -13,6 +13,7 @@ from resolvers.aggregation import Aggregate, Dimension, GroupKey, comparable
 from resolvers.buckets import Bucket, bucket_starts
 from resolvers.errors import InvalidArgument
 from resolvers.filters import StatFilter, Window
+from resolvers.rollups import read_state, widened
 
 MAX_POINTS = 10_000
 
@@ -52,9 +53,10 @@ async def series(
 ) -> Series:
     """Aggregates per bucket and group; without any dimension there is one line, even without results.
 
-    A window without an end ends `now`; one without a beginning is refused, as are more than MAX_POINTS points.
+    A window without an end ends `now`; one without a beginning is refused, as are more than MAX_POINTS points. Where
+    results are gone, buckets begin with a whole hour, so that each hour has a bucket in which it begins.
     """
-    wanted, since, until = _bounded(wanted, now)
+    wanted, since, until = _bounded(wanted, now, (await read_state(db)).results_since)
     edges = bucket_starts(bucket, since, until, zone, MAX_POINTS)
     refusal = partial(_refusal, bucket, since, until, zone)
     if _buckets(edges, until) > MAX_POINTS:
@@ -75,11 +77,13 @@ async def series(
 _EVERYTHING = GroupKey(None, None, None, None, None)
 
 
-def _bounded(wanted: StatFilter, now: datetime) -> tuple[StatFilter, datetime, datetime]:
-    since, until = wanted.window.since, wanted.window.until or now
-    if since is None:
+def _bounded(
+    wanted: StatFilter, now: datetime, results_since: datetime | None
+) -> tuple[StatFilter, datetime, datetime]:
+    window = widened(Window(wanted.window.since, wanted.window.until or now), results_since)
+    if window.since is None or window.until is None:
         raise InvalidArgument("during: a series needs since, or last", field="during")
-    return replace(wanted, window=Window(since, until)), since, until
+    return replace(wanted, window=window), window.since, window.until
 
 
 def _buckets(edges: Sequence[datetime], until: datetime) -> int:

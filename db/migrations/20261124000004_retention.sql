@@ -15,10 +15,10 @@ CREATE TABLE podium.kept_round_trips (
   PRIMARY KEY (bucket, region_id, model_id)
 );
 
--- Drops the partitions that hold nothing but results of before results_since; how many there were. It runs with its
--- owner's rights, as create_results_partitions does. Dropping waits for whoever reads, and everybody else for it, so that
+-- Drops the partitions that end by then, and hold nothing but results of before results_since; how many there were. It
+-- runs with its owner's rights, as create_results_partitions does. Dropping waits for whoever reads, and everybody else for it, so that
 -- it gives up soon, and is tried again later.
-CREATE FUNCTION podium.drop_results_partitions() RETURNS integer
+CREATE FUNCTION podium.drop_results_partitions(until timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '300ms' AS $$
 DECLARE
   partition text;
@@ -28,7 +28,7 @@ BEGIN
     SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'podium.results'::regclass AND c.relname ~ '^results_\d{4}_\d{2}_\d{2}$'
       AND to_date(right(c.relname, 10), 'YYYY_MM_DD') + interval '7 days'
-        <= (SELECT results_since FROM podium.rollup_state)
+        <= least(until, (SELECT coalesce(results_since, '-infinity') FROM podium.rollup_state))
     ORDER BY c.relname
   LOOP
     EXECUTE format('DROP TABLE podium.%I', partition);
@@ -41,11 +41,11 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION podium.drop_results_partitions() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION podium.drop_results_partitions(timestamptz) FROM PUBLIC;
 
 -- migrate:down
 SET LOCAL lock_timeout = '4s';
 
-DROP FUNCTION podium.drop_results_partitions();
+DROP FUNCTION podium.drop_results_partitions(timestamptz);
 DROP TABLE podium.kept_round_trips;
 ALTER TABLE podium.rollup_state DROP COLUMN results_since, DROP COLUMN payloads_since;

@@ -67,7 +67,8 @@ samples = r.samples + excluded.samples, success_rate = r.success_rate + excluded
 -- makes sure that it is done, before the first row comes out. What is stored counts in the roll-ups of its hour and day,
 -- in the order of their keys, so that no two statements wait for each other; nobody builds those days anew meanwhile. The
 -- locks of the days come after the results, as in a withdrawal, which would otherwise wait for whoever waits for the
--- results that it marks. What is older than results are kept is left out, and payloads that are older than those are.
+-- results that it marks. What is older than results are kept is left out, and payloads that are older than those are;
+-- neither time moves on meanwhile.
 WITH stored AS (
 INSERT INTO podium.results (id, recorded_at, timestamp, success_rate, round_trip_time, seg_duration, upload_time,
   download_time, transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
@@ -75,7 +76,8 @@ INSERT INTO podium.results (id, recorded_at, timestamp, success_rate, round_trip
 SELECT coalesce(new.id, nextval('podium.results_id_seq')), coalesce(new.recorded_at, now()), new.timestamp,
   new.success_rate, new.round_trip_time, new.seg_duration, new.upload_time, new.download_time, new.transcode_time,
   new.segments_sent, new.segments_received, new.model_is_warm, new.errors,
-  CASE WHEN new.recorded_at < (SELECT payloads_since FROM podium.rollup_state)
+  CASE WHEN new.recorded_at IS NOT NULL
+      AND new.recorded_at < (SELECT payloads_since FROM podium.rollup_state FOR SHARE)
     THEN {payload_without_texts} ELSE new.payload END,
   (SELECT id FROM podium.orchestrators WHERE address = new.orchestrator),
   (SELECT id FROM podium.regions WHERE code = new.region
@@ -90,7 +92,7 @@ FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::double precision[
   transcode_time, segments_sent, segments_received, model_is_warm, errors, payload,
   orchestrator, region, pipeline, model)
 WHERE new.recorded_at IS NULL
-  OR new.recorded_at >= coalesce((SELECT results_since FROM podium.rollup_state), '-infinity')
+  OR new.recorded_at >= coalesce((SELECT results_since FROM podium.rollup_state FOR SHARE), '-infinity')
 ON CONFLICT DO NOTHING
 RETURNING id, recorded_at, orchestrator_id, region_id, model_id, success_rate, round_trip_time, seg_duration
 ), locked AS MATERIALIZED ( -- day by day, when all are stored

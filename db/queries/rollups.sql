@@ -5,6 +5,10 @@
 -- single results; NULL is since ever.
 SELECT complete_since, results_since FROM podium.rollup_state
 
+-- name: hold_results_since()
+-- The same until the end of the transaction: nothing expires meanwhile.
+SELECT results_since FROM podium.rollup_state FOR SHARE
+
 -- name: set_complete_since(time)
 UPDATE podium.rollup_state SET complete_since = $1
 

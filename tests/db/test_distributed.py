@@ -35,8 +35,8 @@ PLANS = {
         *("catalog.add_models", "idempotency.claim_key", "idempotency.find_key", "idempotency.forget_keys"),
         *("imports.last_id", "imports.advance", "leaderboard.filter_ids", "results.create_partitions"),
         *("results.clock", "rollups.state", "rollups.set_complete_since", "rollups.lock_day"),
-        *("rollups.announce", "retention.set_results_since", "retention.drop_partitions", "server.position"),
-        "server.try_leadership",
+        *("rollups.announce", "rollups.hold_results_since", "retention.forget_round_trips", "retention.hold_state"),
+        *("retention.set_results_since", "retention.drop_partitions", "server.position", "server.try_leadership"),
     ),
     Plan.PARALLEL: (
         *("leaderboard.groups", "leaderboard.medians", "leaderboard.distributions", "leaderboard.failures"),

@@ -191,6 +191,8 @@ async def test_an_unreachable_replica_is_a_warning(start: Start, new_database: N
         ("POSTGRES", f"mysql://{USER}:{PASSWORD}@127.0.0.1/podium"),
         ("POSTGRES_READ", f"{USER}:{PASSWORD}@127.0.0.1/podium"),
         ("MAX_BODY_BYTES", "1 MiB"),
+        ("STATS_RETENTION_DAYS", "0"),
+        ("PAYLOAD_RETENTION_DAYS", "90d"),
     ],
 )
 async def test_a_wrong_setting_is_one_line_that_names_it(start: Start, name: str, value: str) -> None:

@@ -5,7 +5,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,37 @@ async def test_rows_that_cannot_be_taken_are_reported_and_the_others_are_importe
     assert (await run()).tables == {"events": counts}
     assert report.reasons == refused
     assert (await results(connection)).keys() == {-id_ for id_ in sound}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_what_is_older_than_results_are_kept_is_refused(
+    v1: Legacy, run: RunImport, report: Report, connection: asyncpg.Connection, dry_run: bool
+) -> None:
+    since = datetime(2024, 5, 6, tzinfo=UTC)
+    await connection.execute("UPDATE podium.rollup_state SET results_since = $1", since)
+    old = await v1.event(at=since - timedelta(microseconds=1))
+    await v1.event(at=since)
+    assert (await run(dry_run=dry_run)).total == Counts(read=2, imported=1, refused=1)
+    assert report.reasons == {old: "recorded before 2024-05-06, and such results are kept no longer"}
+
+
+async def test_what_expires_during_a_long_import_is_refused_from_then_on(
+    v1: Legacy, run: RunImport, report: Report, connection: asyncpg.Connection
+) -> None:
+    await v1.events(2001)
+    expiring: list[asyncio.Task[str]] = []
+
+    def expire() -> None:
+        if not expiring:
+            moved = connection.execute("UPDATE podium.rollup_state SET results_since = '2126-01-01'")
+            expiring.append(asyncio.create_task(moved))
+
+    report.on_batch = expire
+    total = (await run()).total
+    assert (total.present, total.imported + total.refused) == (0, 2001)
+    assert total.imported >= 1000
+    assert total.refused == len(report.refusals) >= 1
+    await expiring[0]
 
 
 async def test_a_refused_row_is_reported_with_its_payload(v1: Legacy, run: RunImport, report: Report) -> None:
