@@ -1,9 +1,12 @@
 """What the doors answer when a gateway has let go of old results."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
+import orjson
 import pytest
 
 from db.pool import Database as Pools
@@ -15,6 +18,7 @@ from resolvers.results import Result
 from resolvers.retention import drop_results
 from tests.harness import Database, Running, StartGateway
 
+GRAPHQL_DOCS = Path(__file__).parents[2] / "docs" / "graphql.md"
 AGE = timedelta(days=1)
 NODE = "0xa"
 HOUR = timedelta(hours=1)
@@ -122,3 +126,12 @@ async def test_single_results_are_gone_and_are_never_said_to_be_widened(running:
     answer = await running.client.get(f"/api/raw_stats?orchestrator={NODE}&since={unix(SINCE)}")
     assert answer.json() == {}
     assert "Podium-Window" not in answer.headers
+
+
+async def test_the_documented_answer_is_given(start_gateway: StartGateway, connection: asyncpg.Connection) -> None:
+    example = r"```graphql\n(query AnsweredWindow .*?)```\n\n```json\n(.*?)```"
+    ((query, printed),) = re.findall(example, GRAPHQL_DOCS.read_text(), re.DOTALL)
+    answer = orjson.loads(printed)
+    since = datetime.fromisoformat(answer["answeredWindow"]["resultsSince"])
+    await connection.execute("UPDATE podium.rollup_state SET results_since = $1", since)
+    assert await (await start_gateway()).ask(query) == answer
