@@ -16,7 +16,7 @@ from resolvers.errors import from_driver
 from resolvers.recording import CheckedResult, store_results
 from resolvers.results import Result
 from resolvers.retention import drop_results
-from tests.harness import Database, Running, StartGateway
+from tests.harness import Database, Pair, Running, StartGateway
 
 GRAPHQL_DOCS = Path(__file__).parents[2] / "docs" / "graphql.md"
 AGE = timedelta(days=1)
@@ -135,3 +135,15 @@ async def test_the_documented_answer_is_given(start_gateway: StartGateway, conne
     since = datetime.fromisoformat(answer["answeredWindow"]["resultsSince"])
     await connection.execute("UPDATE podium.rollup_state SET results_since = $1", since)
     assert await (await start_gateway()).ask(query) == answer
+
+
+async def test_every_gateway_knows_at_once_that_a_week_has_expired(pair: Pair) -> None:
+    old = [CheckedResult(Result("FRA", NODE, 1.0, 2.0), recorded_at=at) for at in TIMES]
+    await store_results(pair.here.gateway.db, pair.here.gateway.catalog, old)
+    await pair.all_is_heard()
+    asked = f"/api/aggregated_stats?since={unix(SINCE)}&until={unix(UNTIL)}"
+    gateways = (pair.here, pair.there)
+    assert ["Podium-Window" in (await one.client.get(asked)).headers for one in gateways] == [False, False]
+    expired = drop_results(pair.here.gateway.db, AGE, pair.here.gateway.metrics.report, datetime.now(UTC))
+    assert await pair.changes(expired) == {"rollup_state"}
+    assert [(await one.client.get(asked)).headers["Podium-Window"] for one in gateways] == [WIDENED, WIDENED]

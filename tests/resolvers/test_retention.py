@@ -314,3 +314,11 @@ async def test_a_longer_retention_brings_nothing_back_and_lets_nothing_more_go(d
     await retention.clear_payloads(db, 900 * DAY, quiet, NOW)
     assert (await rollups.read_state(db.read)).results_since == since
     assert [group.samples for group in await leaderboard.aggregates(db.read, StatFilter(), ())] == [2]
+
+
+async def test_posts_wait_for_nothing_that_is_let_go(db: Database, record: Record) -> None:
+    await record([Recorded(Result("FRA", "0xa", 1.0, 1.0), datetime.now(UTC))])
+    async with db.write.transaction() as clearing, asyncio.timeout(1):
+        await clearing.fetch(retention.HOLD_STATE)
+        posted = await store_results(db, Catalog(db, ttl_s=60), [CheckedResult(Result("FRA", "0xa", 1.0, 1.0))])
+    assert len(posted) == 1
