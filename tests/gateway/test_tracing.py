@@ -58,7 +58,7 @@ async def test_the_times_of_all_steps_are_told_in_development_and_add_up(start_g
     running = await start_gateway(answer_cache_bytes=0)
     first, second = [await post(running, PIPELINES) for _ in range(2)]
     assert list(timing(first)) == [*STEPS, "db", "total"]
-    assert 'desc="1 statement"' in first.headers["server-timing"]
+    assert 'desc="2 statements"' in first.headers["server-timing"]
     for told in map(timing, (first, second)):
         assert told["total"] == pytest.approx(sum(told[step] for step in STEPS), abs=0.03)
         assert 0 < told["db"] <= told["execute"]
