@@ -48,8 +48,9 @@ class StreamingReplica:
 
     async def start(self, superuser: str) -> None:
         """Return when it takes connections."""
-        # A replica allows as many connections as its primary, or more.
-        options = [f"--{setting}" for setting in (*SETTINGS, f"unix_socket_directories={self._sockets}")]
+        # A replica allows as many connections as its primary, or more; and answers while it follows.
+        settings = *SETTINGS, "hot_standby=on", f"unix_socket_directories={self._sockets}"
+        options = [f"--{setting}" for setting in settings]
         program = bin_dir_of_wheel() / "postgres"
         with (self._cluster.parent / "replica.log").open("ab") as log:
             self._process = await spawn(*self._launcher, program, "-D", self._cluster, *options, output=log)
