@@ -14,16 +14,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from compat_rest.export import export_request
 from db.embedded_host import EmbeddedPostgresError
-from db.pool import Pool, PoolOptions
+from db.pool import Pool
 from gateway.logs import configure_logs
+from gateway.patient_pool import patient_pool
 from gateway.settings import Settings, SettingsError, load_settings
-from resolvers.errors import InvalidArgument, PodiumError, from_driver
+from resolvers.errors import InvalidArgument, PodiumError
 from resolvers.export import COLUMNS, ExportRequest, export_results
 from schema.results import stat_id
 
 SHOWN_EVERY = 100_000
-# Nobody waits for an export, so none of the limits that keep questions short applies.
-PATIENCE_S = 86_400
 
 
 def export(
@@ -100,19 +99,9 @@ async def _opened(settings: Settings) -> AsyncIterator[Pool]:
     if not settings.postgres and not (settings.podium_data_dir / "postgres").is_dir():
         raise SettingsError(f"{settings.podium_data_dir} has no database: set POSTGRES, or PODIUM_DATA_DIR")
     async with administered(settings) as (_, urls):
-        options = PoolOptions(
-            size=1,
-            timeout_s=PATIENCE_S,
-            application_name="podium export",
-            pooled_by_pgbouncer=settings.postgres_direct is not None,
-            for_questions=True,
-        )
-        pool = Pool(urls.read, options, from_driver)
-        try:
-            await pool.open()
+        is_pooled = settings.postgres_direct is not None
+        async with patient_pool(urls.read, "export", pooled_by_pgbouncer=is_pooled, for_questions=True) as pool:
             yield pool
-        finally:
-            await pool.close()
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """`podium import`: brings over what other services recorded, and says what it took and what it could not take."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any, NoReturn
 
@@ -15,17 +15,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from db.embedded_host import EmbeddedPostgresError
 from db.migrate import MigrationError, migrate
-from db.pool import Database, Pool, PoolOptions
+from db.pool import Database
 from gateway.logs import configure_logs
+from gateway.patient_pool import patient_pool
 from gateway.settings import Settings, SettingsError, load_settings
-from resolvers.errors import NotMigrated, PodiumError, Unavailable, from_driver
+from resolvers.errors import NotMigrated, PodiumError, Unavailable
 from resolvers.leaderboard_import import Counts, Import, Refusal, Rehearsal, Summary, Target
 from resolvers.legacy_leaderboard import ImportFailed, open_legacy
 
 SHOWN_REFUSALS = 20
 COUNTED_REASONS = 50
-# Nobody waits for an import, so none of the limits that keep questions short applies.
-PATIENCE_S = 86_400
 
 import_app = typer.Typer(
     help="Copy what the original services recorded into podium.", no_args_is_help=True, rich_markup_mode=None
@@ -166,22 +165,13 @@ async def _import(
     async with (
         administered(settings) as (owner, urls),
         open_legacy(url) as legacy,
-        _open(settings.postgres_direct or urls.write) as db,
+        patient_pool(settings.postgres_direct or urls.write, "import") as pool,
     ):
+        db = Database(write=pool, read=pool)
         if settings.auto_migrate and not dry_run:
             await migrate(owner)
         target = Rehearsal(db) if dry_run else Target(db)
         return await Import(legacy, target, report).run(from_start=from_start)
-
-
-@asynccontextmanager
-async def _open(url: str) -> AsyncIterator[Database]:
-    pool = Pool(url, PoolOptions(size=1, timeout_s=PATIENCE_S, application_name="podium import"), from_driver)
-    try:
-        await pool.open()
-        yield Database(write=pool, read=pool)
-    finally:
-        await pool.close()
 
 
 def _line(table: str, *columns: str) -> str:

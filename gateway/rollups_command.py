@@ -1,7 +1,6 @@
 """`podium rollups`: whether the sums by hour and day are what the results come to, and building them anew."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Annotated, Any, NoReturn
 
@@ -9,17 +8,15 @@ import typer
 import uvloop
 
 from db.embedded_host import EmbeddedPostgresError
-from db.pool import Database, Pool, PoolOptions
+from db.pool import Database
 from gateway.logs import configure_logs
+from gateway.patient_pool import patient_pool
 from gateway.settings import Settings, SettingsError, load_settings
-from resolvers.errors import PodiumError, from_driver
+from resolvers.errors import PodiumError
 from resolvers.filters import Window
 from resolvers.rollups import check as check_days
 from resolvers.rollups import rebuild as rebuild_days
 from resolvers.times import parse_time
-
-# Nobody waits for these, so none of the limits that keep questions short applies.
-PATIENCE_S = 86_400
 
 rollups_app = typer.Typer(
     help="Check and repair the sums by hour and day that questions are answered from.",
@@ -82,22 +79,13 @@ def _run(since: str | None, until: str | None, work: Work) -> int:
 
 
 async def _work(settings: Settings, window: Window, work: Work) -> int:
-    async with _open(settings) as db:
-        return await work(db, window)
-
-
-@asynccontextmanager
-async def _open(settings: Settings) -> AsyncIterator[Database]:
     from gateway.serve import administered
 
-    async with administered(settings) as (_, urls):
-        options = PoolOptions(size=1, timeout_s=PATIENCE_S, application_name="podium rollups")
-        pool = Pool(settings.postgres_direct or urls.write, options, from_driver)
-        try:
-            await pool.open()
-            yield Database(write=pool, read=pool)
-        finally:
-            await pool.close()
+    async with (
+        administered(settings) as (_, urls),
+        patient_pool(settings.postgres_direct or urls.write, "rollups") as pool,
+    ):
+        return await work(Database(write=pool, read=pool), window)
 
 
 def _time(name: str, text: str | None) -> datetime | None:

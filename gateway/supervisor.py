@@ -17,11 +17,11 @@ from typing import IO
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
 
-from gateway.line import Job, Line, Report
 from gateway.merged_metrics import merged, that_stays
 from gateway.parts import Urls
 from gateway.server import DRAIN_TIMEOUT_S, ServeError
 from gateway.settings import Settings
+from gateway.worker_line import Job, Line, Report
 from resolvers.shared_changes import size_bytes
 
 PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0)  # before a worker is replaced that lived for less than STABLE_S, and then 5

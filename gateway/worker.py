@@ -13,10 +13,10 @@ import uvloop
 from prometheus_client import Metric
 
 from gateway.app import Gateway, Siblings
-from gateway.line import Job, Line, Report
 from gateway.logs import configure_logs
 from gateway.merged_metrics import merged, of_worker
 from gateway.server import ServeError, Server, make_gateway, open_gateway
+from gateway.worker_line import Job, Line, Report
 from resolvers.errors import PodiumError
 from resolvers.shared_changes import SharedChanges
 

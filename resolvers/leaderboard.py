@@ -46,8 +46,9 @@ async def aggregates_over_time(
 
     The median that AI results count against is that of the whole window, so that buckets can be compared.
     """
-    parts = await parts_of(db, wanted.counted, starts)
-    parameters = await wanted.counted.parameters(db)
+    counted = wanted.counted
+    parts = await parts_of(db, counted, starts)
+    parameters = await counted.parameters(db)
     medians = await _medians(db, parameters, parts)
     rows = await db.fetch(
         GROUPS.pick(parts.names),

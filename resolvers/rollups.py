@@ -122,7 +122,8 @@ def cut(window: Window, starts: Sequence[datetime], state: State) -> Parts:
     end = state.results_since if until is None else min(until, state.results_since)
     if not parts.names:
         parts = Parts(frozenset({"first_hours", "last_results"}), since, end, None, end)
-    return replace(parts, names=parts.names | {"gone"}, results_since=end, gone_since=since, gone_until=end)
+    gone = {"results_since": state.results_since, "gone_since": since, "gone_until": end}
+    return replace(parts, names=parts.names | {"gone"}, **gone)
 
 
 def _end_of(window: Window) -> datetime | None:

@@ -17,22 +17,10 @@ CREATE TABLE podium.hourly_rollups (
   samples integer NOT NULL CHECK (samples > 0),
   UNIQUE NULLS NOT DISTINCT (bucket, orchestrator_id, region_id, model_id)
 );
-CREATE INDEX hourly_rollups_model ON podium.hourly_rollups (model_id, bucket, region_id);
-
 -- The same of each day, from 00:00 UTC.
-CREATE TABLE podium.daily_rollups (
-  bucket timestamptz NOT NULL,
-  first_at timestamptz NOT NULL,
-  last_at timestamptz NOT NULL,
-  success_rate double precision NOT NULL,
-  round_trip_time double precision NOT NULL,
-  seg_duration double precision NOT NULL,
-  orchestrator_id integer NOT NULL,
-  region_id integer NOT NULL,
-  model_id integer,
-  samples integer NOT NULL CHECK (samples > 0),
-  UNIQUE NULLS NOT DISTINCT (bucket, orchestrator_id, region_id, model_id)
-);
+CREATE TABLE podium.daily_rollups (LIKE podium.hourly_rollups INCLUDING CONSTRAINTS INCLUDING INDEXES);
+
+CREATE INDEX hourly_rollups_model ON podium.hourly_rollups (model_id, bucket, region_id);
 CREATE INDEX daily_rollups_model ON podium.daily_rollups (model_id, bucket, region_id);
 
 -- One row: since when roll-ups are complete; NULL is nowhere yet, the year 1 everywhere.
