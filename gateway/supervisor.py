@@ -95,8 +95,9 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for number in range(1, self._settings.workers + 1):
                     group.create_task(self._keep(number))
-        except* ServeError as several:
-            raise several.exceptions[0] from None
+        except ExceptionGroup as several:  # raised within `except*`, it would be in a group again
+            failed = several.subgroup(ServeError)
+            raise failed.exceptions[0] if failed else several from None
         finally:
             self._stop_listening()
             for sign in (SIGTERM, SIGINT):
