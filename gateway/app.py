@@ -49,7 +49,7 @@ from resolvers.replica import Replica
 from resolvers.retention import clear_payloads, drop_results
 from resolvers.rollups import build, repair
 from resolvers.shared_changes import SharedChanges
-from resolvers.versions import Versions
+from resolvers.versions import PRESENT_S, Versions
 from schema.allowed import AllowedDocuments
 from schema.answering import Answering
 from schema.context import Backend, ServiceFacts
@@ -108,7 +108,8 @@ class Gateway:
         self._spans = spans_of(settings)
         self.metrics = Metrics(settings.slow_operation_s, self._spans.send if self._spans else None)
         self.draining = False
-        self.versions = Versions(shared=siblings.changes)
+        present_s = settings.cache_update_interval_ms.total_seconds()
+        self.versions = Versions(shared=siblings.changes, present_s=min(present_s, PRESENT_S))
         self.answers = AnswerMemory(settings.answer_cache_bytes)
         self.db = database_of(settings, urls, self.versions.wrote, self._reads_moved)
         self.replica = replica_of(settings, urls, self.db)

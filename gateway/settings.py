@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from importlib.metadata import version
+from ipaddress import ip_network
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -58,6 +59,16 @@ def _replica_lag(value: timedelta) -> timedelta:
     return value
 
 
+def _networks(value: Any) -> Any:
+    networks = _words(value)
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError:
+            raise ValueError(f"networks like 10.0.0.0/8 or 2001:db8::/32, not {network}") from None
+    return networks
+
+
 def _limit(least: int) -> Any:
     """A validator of limits; None, or `none`, is no limit."""
 
@@ -91,6 +102,8 @@ def _web_url(value: str | None) -> str | None:
 
 Seconds = Annotated[timedelta, _duration_in("s")]
 Hours = Annotated[timedelta, _duration_in("h")]
+Milliseconds = Annotated[timedelta, _duration_in("ms")]
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Scopes = Annotated[tuple[Scope, ...], NoDecode, BeforeValidator(_scopes)]
 TokenSecret = Annotated[str | None, AfterValidator(_token_secret)]
@@ -106,15 +119,23 @@ class Settings(BaseSettings):
     anonymous_scopes: Scopes = (Scope.READ,)
     answer_cache_bytes: int = Field(default=64 << 20, ge=0)
     answer_max_age: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(0)
+    assets_path: str | None = None
     auto_migrate: bool = True
+    cache_expiry_s: Seconds = timedelta(seconds=3600)
+    cache_update_interval_ms: Milliseconds = timedelta(seconds=1)
+    cache_update_timeout_s: Seconds = timedelta(seconds=15)
     catalyst_region_url: str | None = None
+    client_timeout_s: Seconds = timedelta(seconds=10)
     cors_origins: Words | None = None
+    db_batch_size: int = Field(default=1024, ge=1, le=65_536)
     db_pool_size: int = Field(default=10, ge=1, le=1000)
+    db_save_latency_ms: Milliseconds = timedelta(seconds=0.1)
     db_timeout: Seconds = timedelta(seconds=20)
     documents: Path | None = None
     drain_delay: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=0.5)
     env: Literal["development", "production"] = "development"
     forwarded_allow_ips: str = "127.0.0.1"
+    heartbeat_interval: Seconds = timedelta(seconds=5)
     host: str = "127.0.0.1"
     introspection: bool | None = None
     jwt_audience: str | None = None
@@ -123,6 +144,8 @@ class Settings(BaseSettings):
     jwt_secret: TokenSecret = None
     jwt_secret_previous: TokenSecret = None
     legacy_reads_open: bool = True
+    legacy_writes_open: bool = True
+    log_expiry_h: Hours = timedelta(hours=280_320)
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "INFO"
     max_aliases: Annotated[int | None, _limit(0)] = 15
@@ -134,8 +157,10 @@ class Settings(BaseSettings):
     max_document_length: Annotated[int | None, _limit(1)] = 1 << 16
     max_errors: int = Field(default=20, ge=1, le=1000)
     max_introspection_depth: Annotated[int | None, _limit(1)] = 15
+    max_pending_connections: int = Field(default=8192, ge=1, le=65_535)
     max_tokens: Annotated[int | None, _limit(1)] = 1000
     max_variable_values: Annotated[int | None, _limit(0)] = 50_000
+    num_threads: str | None = None
     otel_exporter_otlp_endpoint: WebUrl = None
     otel_service_name: str = "podium"
     payload_retention_days: int | None = Field(default=None, ge=1, le=36_500)
@@ -147,14 +172,20 @@ class Settings(BaseSettings):
     postgres_direct: PostgresUrl = None
     postgres_owner: PostgresUrl = None
     postgres_read: PostgresUrl = None
+    purge_interval_s: Seconds = timedelta(seconds=600)
     regions_cache_timeout: Seconds = timedelta(seconds=60)
     replica_max_lag: Annotated[timedelta, _duration_in("s"), AfterValidator(_replica_lag)] = timedelta(seconds=5)
     secret: str | None = None
     secret_previous: str | None = None
     slow_operation: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=1)
-    stats_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     start_time_window: Hours = timedelta(hours=24)
+    stats_retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    telemetry_allow: Networks | None = None
+    telemetry_buffer_bytes: int = Field(default=16 << 20, ge=1 << 20)
+    telemetry_buffer_messages: int = Field(default=32_768, ge=1024)
+    telemetry_token: str | None = None
     workers: int = Field(default=1, ge=1, le=64)
+    ws_max_payload: int = Field(default=512 << 10, ge=1024, le=64 << 20)
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -6,12 +6,11 @@ from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
 from db.pool import Row, Runner
-from db.statements import Statement
+from db.statements import ALWAYS_CHANGING, Statement
 from resolvers.versions import Versions
 
-# How long an answer may be used where nothing has changed: the present time goes on, and what is changed past podium,
-# as by hand, is announced by nobody.
-PRESENT_S = 1.0
+# How long an answer may be used where nothing has changed, unless it is of the present: what is changed past podium, as
+# by hand, is announced by nobody.
 ANY_S = 60.0
 
 Found = TypeVar("Found")
@@ -42,10 +41,12 @@ class Reads:
     @property
     def good_until(self) -> float:
         """When it is too old even if nothing changes, by the clock."""
-        return self._began_at + (PRESENT_S if self.is_of_the_present else ANY_S)
+        return self._began_at + (self._versions.present_s if self.is_of_the_present else ANY_S)
 
     def note(self, tables: Collection[str]) -> None:
         """These tables are about to be read."""
+        if not ALWAYS_CHANGING.isdisjoint(tables):
+            self.is_of_the_present = True
         for table in tables:
             self._moments.setdefault(table, self._versions.moment)
 

@@ -10,6 +10,7 @@ from resolvers.shared_changes import SharedChanges
 
 # The line is tried every second, and may take a second to answer.
 TRUST_S = 2.5
+PRESENT_S = 1.0
 
 
 class Versions:
@@ -17,11 +18,14 @@ class Versions:
 
     What this process writes is told by its pool, what others write by the line, and what other workers of this gateway
     write by memory that they share, at once. Without the line, or when it has not answered for `TRUST_S`, `are_heard`
-    is false: others may have changed anything.
+    is false: others may have changed anything. `present_s` is for how long what is of the present may be used.
     """
 
-    def __init__(self, clock: Callable[[], float] = monotonic, shared: SharedChanges | None = None) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = monotonic, shared: SharedChanges | None = None, present_s: float = PRESENT_S
+    ) -> None:
         self._shared = shared
+        self.present_s = present_s
         self.moment = 0
         self._reads_are_fresh = True
         self._changed_at = dict.fromkeys(TABLES, 0)

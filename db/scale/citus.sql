@@ -1,4 +1,5 @@
--- Spreads podium's tables over the workers of a Citus cluster: results and roll-ups by orchestrator, the small tables to all.
+-- Spreads podium's tables over the workers of a Citus cluster: results and roll-ups by
+-- orchestrator, telemetry by node, the small tables to all.
 --
 -- Run it once on the coordinator, as the owner of the tables, after `CREATE EXTENSION citus` and the migrations:
 --   psql -1 -v ON_ERROR_STOP=1 -d podium -f db/scale/citus.sql
@@ -26,13 +27,18 @@ SELECT create_reference_table('podium.regions');
 SELECT create_reference_table('podium.orchestrators');
 SELECT create_reference_table('podium.pipelines');
 SELECT create_reference_table('podium.models');
+SELECT create_reference_table('podium.peers');
+SELECT create_reference_table('podium.peer_connections');
 
 -- All that is of one orchestrator is in one shard, with its partitions; a statement that names one asks one worker.
 SELECT create_distributed_table('podium.results', 'orchestrator_id');
 SELECT create_distributed_table('podium.hourly_rollups', 'orchestrator_id', colocate_with => 'podium.results');
 SELECT create_distributed_table('podium.daily_rollups', 'orchestrator_id', colocate_with => 'podium.results');
 
+-- And all that one node has said; what was said before a node said who it is (peer_id 0) is in one shard.
+SELECT create_distributed_table('podium.peer_logs', 'peer_id');
+
 -- The other tables stay on the coordinator. audit_log has a trigger, which Citus allows neither on distributed nor on
 -- reference tables; idempotency_keys has one row per key for a day, and is purged with FOR UPDATE SKIP LOCKED, which works
--- in one place only; imports and rollup_state have a few rows that one gateway at a time changes; kept_round_trips is small,
+-- in one place only; benchmarks, benchmark_events and host_systems are small; imports and rollup_state have a few rows that one gateway at a time changes; kept_round_trips is small,
 -- and read when a question reaches back to where results are gone.

@@ -14,14 +14,19 @@ CITUS = Path(__file__).parents[2] / "db" / "scale" / "citus.sql"
 SCALE = Path(__file__).parents[2] / "docs" / "scale.md"
 DISTRIBUTED = frozenset(re.findall(r"create_distributed_table\('podium\.(\w+)'", CITUS.read_text()))
 REFERENCE = frozenset(re.findall(r"create_reference_table\('podium\.(\w+)'", CITUS.read_text()))
-ON_COORDINATOR = frozenset(("audit_log", "idempotency_keys", "imports", "kept_round_trips", "rollup_state"))
+ON_COORDINATOR = frozenset(
+    (
+        *("audit_log", "benchmark_events", "benchmarks", "host_systems", "idempotency_keys", "imports"),
+        *("kept_round_trips", "rollup_state"),
+    )
+)
 
 
 class Plan(Enum):
     """How Citus executes a statement."""
 
     NO_SHARDS = "reads and writes reference tables, and what is on the coordinator, alone"
-    PARALLEL = "on the shards at once, or on those of the orchestrators that it names; what they find is put together"
+    PARALLEL = "on the shards at once, or on those that it names by their key; what they find is put together"
     WRITES = "rows go to their shards from the coordinator, and are changed where they are"
     UNPROVEN = "no rule forbids it and nobody has tried: docs/scale.md"
     REWRITE = "Citus refuses it: docs/scale.md"
@@ -36,7 +41,15 @@ PLANS = {
         *("imports.last_id", "imports.advance", "leaderboard.filter_ids", "results.create_partitions"),
         *("results.clock", "rollups.state", "rollups.set_complete_since", "rollups.lock_day"),
         *("rollups.announce", "rollups.hold_results_since", "retention.forget_round_trips", "retention.hold_state"),
-        *("retention.set_results_since", "retention.drop_partitions", "server.position", "server.try_leadership"),
+        *(
+            "retention.set_results_since",
+            "retention.drop_partitions",
+            "telemetry.create_partitions",
+            "telemetry.next_writer",
+            "telemetry.drop_partitions",
+            "server.position",
+            "server.try_leadership",
+        ),
     ),
     Plan.PARALLEL: (
         *("leaderboard.groups", "leaderboard.medians", "leaderboard.distributions", "leaderboard.failures"),
@@ -174,6 +187,6 @@ async def test_the_script_runs_and_a_gateway_serves_afterwards(
     called = await connection.fetch("SELECT relation::text, by, beside FROM public.called")
     places = {row["relation"]: (row["by"], row["beside"]) for row in called}
     assert len(places) == len(DISTRIBUTED | REFERENCE)
-    assert {by for by, _ in places.values()} == {None, "orchestrator_id"}
+    assert {by for by, _ in places.values()} == {None, "orchestrator_id", "peer_id"}
     assert (await running.post_stat(orchestrator="0x2", **{**result, "model": "n"})).status_code == 200
     assert [row["id"] for row in await connection.fetch("SELECT id FROM podium.models ORDER BY id")] == [1, 2]

@@ -11,8 +11,8 @@ import pytest
 
 from db.statements import TABLES
 from resolvers.answers import LARGEST_PART, Answer, AnswerMemory, Answers
-from resolvers.reading import ANY_S, PRESENT_S, Reads
-from resolvers.versions import TRUST_S, Versions
+from resolvers.reading import ANY_S, Reads
+from resolvers.versions import PRESENT_S, TRUST_S, Versions
 
 KEY = b"question"
 MIB = 1 << 20
