@@ -163,7 +163,7 @@ def _place(aggregate: Aggregate, order: GroupOrder) -> list[Any]:
 def _beyond(
     ranked: list[tuple[list[Any], Aggregate]], order: GroupOrder, request: PageRequest
 ) -> list[tuple[list[Any], Aggregate]]:
-    cursor = request.cursor or []
+    cursor = list(request.cursor or ())
     if len(cursor) != 1 + len(order.steps) + len(order.group_by) or cursor[0] != order.name:
         raise request.foreign_cursor()
     place = cursor[1:]

@@ -2,14 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from db.pool import Row, Runner
 from db.statements import STATEMENTS
 from resolvers.filters import StatFilter, Window
-from resolvers.page import Page, PageRequest, from_micros, page_of, to_micros
+from resolvers.page import MAX_ID, Page, PageRequest, page_of, to_micros
 from resolvers.recording import ResultKey
 
 RESULTS = STATEMENTS["results.results"]
@@ -18,10 +17,6 @@ COUNT_RESULTS = STATEMENTS["results.count_results"]
 ORCHESTRATORS = STATEMENTS["catalog.orchestrators_page"]
 COUNT_ORCHESTRATORS = STATEMENTS["catalog.count_orchestrators"]
 ORCHESTRATORS_BY_ADDRESS = STATEMENTS["catalog.orchestrators_by_address"]
-
-_MIN_MICROS = to_micros(datetime.min.replace(tzinfo=UTC))
-_MAX_MICROS = to_micros(datetime.max.replace(tzinfo=UTC))
-_MAX_ID = 2**63
 
 
 class ResultOrder(StrEnum):
@@ -166,10 +161,10 @@ def _result_position(request: PageRequest, order: ResultOrder) -> dict[str, Any]
     match request.cursor:
         case None:
             return {"cursor_at": None, "cursor_id": None, "cursor_value": None}
-        case [int(micros), int(id_)] if order not in _VALUES and abs(id_) < _MAX_ID:
-            return {"cursor_at": _time(micros, request), "cursor_id": id_, "cursor_value": None}
-        case [int(micros), int(id_), int() | float() as value] if order in _VALUES and abs(id_) < _MAX_ID:
-            return {"cursor_at": _time(micros, request), "cursor_id": id_, "cursor_value": float(value)}
+        case [int(micros), int(id_)] if order not in _VALUES and abs(id_) < MAX_ID:
+            return {"cursor_at": request.time(micros), "cursor_id": id_, "cursor_value": None}
+        case [int(micros), int(id_), int() | float() as value] if order in _VALUES and abs(id_) < MAX_ID:
+            return {"cursor_at": request.time(micros), "cursor_id": id_, "cursor_value": float(value)}
         case _:
             raise request.foreign_cursor()
 
@@ -181,16 +176,10 @@ def _orchestrator_position(request: PageRequest, order: OrchestratorOrder) -> di
         case [str(address)] if not _is_by_time(order):
             return {"cursor_address": address, "cursor_at": None}
         case [str(address), int(micros)] if _is_by_time(order):
-            return {"cursor_address": address, "cursor_at": _time(micros, request)}
+            return {"cursor_address": address, "cursor_at": request.time(micros)}
         case _:
             raise request.foreign_cursor()
 
 
 def _is_by_time(order: OrchestratorOrder) -> bool:
     return order in (OrchestratorOrder.NEWEST, OrchestratorOrder.OLDEST)
-
-
-def _time(micros: int, request: PageRequest) -> datetime:
-    if not _MIN_MICROS <= micros <= _MAX_MICROS:
-        raise request.foreign_cursor()
-    return from_micros(micros)

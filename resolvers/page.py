@@ -12,6 +12,7 @@ from resolvers.errors import InvalidArgument
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000
+MAX_ID = 2**63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Item = TypeVar("Item")
@@ -22,13 +23,30 @@ class PageRequest:
     """Which part of a list is wanted: `first` after a cursor, or `last` before one."""
 
     size: int
-    cursor: list[Any] | None
+    cursor: Sequence[Any] | None
     backwards: bool
 
     def foreign_cursor(self) -> InvalidArgument:
         """What to raise when the cursor is none of the list, or of its order; it names the argument."""
         name = "before" if self.backwards else "after"
         return InvalidArgument(f"{name}: this is no cursor of this list and order", field=name)
+
+    def time(self, micros: int) -> datetime:
+        """A time in the cursor."""
+        try:
+            return from_micros(micros)
+        except OverflowError:
+            raise self.foreign_cursor() from None
+
+    @property
+    def time_and_id(self) -> dict[str, Any]:
+        """The parameters of a statement that pages by time and id: where the page begins."""
+        match self.cursor:
+            case None:
+                return {"cursor_at": None, "cursor_id": None}
+            case [int(micros), int(id_)] if abs(id_) < MAX_ID:
+                return {"cursor_at": self.time(micros), "cursor_id": id_}
+        raise self.foreign_cursor()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +70,8 @@ def page_request(first: int | None, after: str | None, last: int | None, before:
     if not 0 <= size <= MAX_PAGE:
         raise InvalidArgument(f"{name} must be between 0 and {MAX_PAGE}, not {size}", field=name)
     cursor = before if backwards else after
-    return PageRequest(
-        size, None if cursor is None else decode_cursor(cursor, "before" if backwards else "after"), backwards
-    )
+    position = None if cursor is None else tuple(decode_cursor(cursor, "before" if backwards else "after"))
+    return PageRequest(size, position, backwards)
 
 
 def page_of(rows: Sequence[Item], request: PageRequest) -> Page[Item]:

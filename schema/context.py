@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from strawberry import Info
@@ -23,6 +23,8 @@ from resolvers.series import MAX_POINTS
 from resolvers.versions import Versions
 from schema.limits import Limits
 from schema.scalars import TimeRange
+
+Load = Callable[[Any, list[Any]], Awaitable[list[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Context:
         self._now = now or datetime.now(UTC)
         self._points = 0
         self._loads: set[asyncio.Task[Any] | None] = set()
+        self._loaders: dict[Load, DataLoader[Any, Any]] = {}
 
     @cached_property
     def orchestrators(self) -> DataLoader[str, Any]:
@@ -113,6 +116,12 @@ class Context:
     def distributions(self) -> DataLoader[DistributionsKey, dict[str, Distribution | None]]:
         """Loads how the times of a group spread."""
         return DataLoader(load_fn=self._noted(self._load_distributions))
+
+    def loader(self, load: Load) -> DataLoader[Any, Any]:
+        """The request's loader of what this function finds for many keys at once, in their order."""
+        if load not in self._loaders:
+            self._loaders[load] = DataLoader(load_fn=self._noted(partial(load, self.db)))
+        return self._loaders[load]
 
     @property
     def now(self) -> datetime:

@@ -27,7 +27,7 @@ from schema.node import Node, from_global_id
 from schema.permissions import READ, GrantedScope
 from schema.recording import RecordingMutation
 from schema.results import ResultsQuery, Stat, stat_key
-from schema.scalars import DATE_TIME, DURATION, Duration
+from schema.scalars import DATE_TIME, DURATION, JSON, Duration, Json
 from schema.sdl import alphabetical
 from schema.series import SeriesQuery
 from schema.standings import StandingsQuery
@@ -141,7 +141,7 @@ schema = strawberry.Schema(
     mutation=Mutation,
     subscription=Subscription,
     types=[Region, Orchestrator, Stat, AuditEntry],
-    config=StrawberryConfig(scalar_map={Duration: DURATION, datetime: DATE_TIME}),
+    config=StrawberryConfig(scalar_map={Duration: DURATION, Json: JSON, datetime: DATE_TIME}),
 )
 GRAPHQL_SCHEMA: GraphQLSchema = schema._schema  # Strawberry has no public name for it
 SDL = alphabetical(schema.as_str())

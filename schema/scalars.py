@@ -11,6 +11,7 @@ from resolvers.filters import Window
 from resolvers.times import format_duration, format_time, parse_duration, parse_time
 
 Duration = NewType("Duration", timedelta)
+Json = NewType("Json", object)
 
 
 class Present(Protocol):
@@ -38,6 +39,14 @@ DATE_TIME = strawberry.scalar(
     description="A point in time in RFC 3339, for instance `2026-11-22T12:00:00.5Z`; answers are in UTC.",
     serialize=format_time,
     parse_value=parse_time,
+)
+
+# What is JSON already goes into answers as it is, without being decoded: as an orjson.Fragment.
+JSON = strawberry.scalar(
+    name="JSON",
+    description="Any JSON: an object, a list, a text, a number, a boolean or null.",
+    serialize=lambda value: value,
+    parse_value=lambda value: value,
 )
 
 
