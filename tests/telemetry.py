@@ -46,10 +46,15 @@ async def add_connection(
 async def _add_log(
     connection: asyncpg.Connection, peer: int, connection_id: int, message: dict[str, Any], is_audit: bool
 ) -> None:
-    said = message.get("payload", message)  # the wrapped form has the rest there
+    said = message if "msg" in message else message.get("payload", message)  # the wrapped form has the rest there
     ts = datetime.fromisoformat(message["ts"])
-    values = (ts, is_audit, said.get("msg"), said.get("target"), orjson.dumps(message).decode())
+    values = (ts, is_audit, _start(said.get("msg")), _start(said.get("target")), orjson.dumps(message).decode())
     await connection.execute(ADD_LOG, next(_ids), peer, connection_id, *values)
+
+
+def _start(text: Any) -> str | None:
+    """What a column keeps of a text."""
+    return text[:128] if isinstance(text, str) else None
 
 
 def network_state(ts: datetime, **nodes: tuple[int, bool]) -> dict[str, Any]:

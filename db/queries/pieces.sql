@@ -104,3 +104,11 @@ floor(extract(epoch FROM recorded_at) / 86400)::integer
 
 -- piece: payload_without_texts
 nullif(payload - '{input_parameters,response_payload}'::text[], '{}')
+
+-- piece: said
+-- What a log `l` says: newer nodes wrap it.
+CASE WHEN l.message ? 'msg' THEN l.message ELSE coalesce(l.message -> 'payload', l.message) END
+
+-- piece: nodes_of
+-- What the node of a network state `l` knows of others, by their names.
+{said} #> '{state,peerset,nodes}'

@@ -47,6 +47,8 @@ PLANS = {
             "telemetry.create_partitions",
             "telemetry.next_writer",
             "telemetry.drop_partitions",
+            "peers.id_of",
+            "peers.latest_connections",
             "server.position",
             "server.try_leadership",
         ),
@@ -55,6 +57,7 @@ PLANS = {
         *("leaderboard.groups", "leaderboard.medians", "leaderboard.distributions", "leaderboard.failures"),
         *("leaderboard.coverage", "results.results", "results.count_results", "results.results_missed"),
         *("rollups.hours", "rollups.latest_before", "retention.first_week"),
+        *("peer_logs.newest", "peer_logs.counts", "reputation.about"),
     ),
     Plan.WRITES: (
         *("results.store_results", "rollups.forget_hour", "rollups.sum_hour", "rollups.forget_day"),
@@ -69,6 +72,7 @@ PLANS = {
         *("catalog.orchestrators_page", "catalog.count_orchestrators", "imports.count_stored"),
         *("imports.stored_from_region_tables", "leaderboard.top_ai_score", "leaderboard.pipelines"),
         *("results.results_by_key", "results.announced_results"),
+        "reputation.latest",
     ),
 }
 PLAN_OF = {name: plan for plan, names in PLANS.items() for name in names}

@@ -24,7 +24,7 @@ UNANNOUNCED = {"idempotency_keys", "imports", "rollup_state", "kept_round_trips"
 # what it does, nobody needs to hear of dropped logs, and reported_peers reads none.
 FUNCTIONS = {
     *("create_results_partitions", "drop_results_partitions", "create_peer_log_partitions"),
-    "drop_peer_log_partitions",
+    *("drop_peer_log_partitions", "reported_peers"),
 }
 
 
