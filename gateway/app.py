@@ -20,6 +20,7 @@ from db.listening import ListeningLine
 from db.pool import Pool, Reads
 from db.routing import RoutedReads, Source
 from db.statements import STATEMENTS
+from db.vacuuming import vacuum
 from gateway import pages
 from gateway.document_files import read_manifest
 from gateway.health import health_routes
@@ -49,6 +50,7 @@ from resolvers.replica import Replica
 from resolvers.retention import clear_payloads, drop_results
 from resolvers.rollups import build, repair
 from resolvers.shared_changes import SharedChanges
+from resolvers.telemetry.retention import create_log_partitions, purge
 from resolvers.versions import PRESENT_S, Versions
 from schema.allowed import AllowedDocuments
 from schema.answering import Answering
@@ -64,6 +66,7 @@ from workers.key_purger import purge_keys
 from workers.leader import Leader, Loops
 from workers.listener import listen
 from workers.partition_maker import make_partitions
+from workers.purger import purge_regularly
 from workers.region_refresher import refresh_now, refresh_regions
 from workers.replica_watcher import watch_replica
 from workers.retainer import let_go
@@ -125,6 +128,7 @@ class Gateway:
         self.authenticator = authenticator_of(settings, self._issuer)
         direct = settings.postgres_direct or urls.write
         self._open_line = partial(ListeningLine.open, direct, CHANNELS)
+        self._vacuum = partial(vacuum, direct)
         connect = partial(self._open_line, "podium listener")
         report = self.metrics.report
         self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
@@ -174,7 +178,7 @@ class Gateway:
         await self.db.open()
         if self.replica:
             await self.replica.look()
-        await create_partitions(self.db)
+        await self._create_partitions()
 
     async def close(self) -> None:
         """Disconnect, when the application has ended or never started."""
@@ -227,8 +231,9 @@ class Gateway:
         """What runs in one process among all gateways of a database: a loop that others must not run goes here."""
         report = self.metrics.report
         loops = {
-            "partitions": partial(make_partitions, partial(create_partitions, self.db), report),
+            "partitions": partial(make_partitions, self._create_partitions, report),
             "keys": partial(purge_keys, partial(forget_keys, self.db), report),
+            "purge": partial(purge_regularly, self._purge, report, self.settings.purge_interval_s.total_seconds()),
             "rollups": partial(keep_rollups, partial(build, self.db, report), partial(repair, self.db, report), report),
         }
         if steps := self._retention():
@@ -242,6 +247,12 @@ class Gateway:
         ages = {drop_results: self.settings.stats_retention_days, clear_payloads: self.settings.payload_retention_days}
         report = self.metrics.report
         return [partial(step, self.db, timedelta(days=days), report) for step, days in ages.items() if days]
+
+    async def _create_partitions(self) -> int:
+        return await create_partitions(self.db) + await create_log_partitions(self.db, self.settings.log_expiry_h)
+
+    async def _purge(self) -> None:
+        await purge(self.db, self.settings.log_expiry_h, self._vacuum, self.metrics.report)
 
     def _reads_moved(self, source: Source, reason: str) -> None:
         self.versions.reads_lead_elsewhere(are_fresh=source is not Source.REPLICA)

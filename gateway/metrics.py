@@ -27,6 +27,7 @@ LEVELS = {
     "results_stored": "debug",
     "results_replayed": "debug",
     "results_refused": "debug",
+    "logs_trimmed": "debug",
     "leadership_lost": "warning",
     "listener_lost": "warning",
     "replica_not_used": "warning",

@@ -36,7 +36,9 @@ CREATE TABLE podium.peer_connections (
 
 CREATE INDEX peer_connections_peer ON podium.peer_connections (peer_id, opened_at, id);
 CREATE INDEX peer_connections_open ON podium.peer_connections (writer) WHERE closed_at IS NULL;
-CREATE INDEX peer_connections_closed ON podium.peer_connections (closed_at) WHERE closed_at IS NOT NULL;
+-- What the purge reads: without imported ones, and without those that are kept for ever.
+CREATE INDEX peer_connections_closed ON podium.peer_connections (closed_at)
+  WHERE closed_at IS NOT NULL AND id > 0 AND NOT (is_audit AND has_logs);
 
 -- The names of the peers that a log of type system.network_state reports about, in either form of messages; long ones cut,
 -- because an index takes no long keys.
@@ -77,7 +79,8 @@ CREATE INDEX peer_logs_reported_peers ON podium.peer_logs USING gin (podium.repo
 
 -- Makes the partitions that hold all that is stored until $2: of logs that expire, each as wide as $1, and of those that do
 -- not, a year. It runs with its owner's rights, as create_results_partitions does. A width that has changed counts from
--- the next partition on; times when nothing was stored need none.
+-- the next partition on; times when nothing was stored need none. The first begins two hours ago, or more, for clocks that
+-- are not quite right. Since Postgres 17, who calls it may vacuum them.
 CREATE FUNCTION podium.create_peer_log_partitions(width interval, until timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
@@ -96,7 +99,7 @@ BEGIN
       FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
       WHERE i.inhparent = 'podium.peer_logs'::regclass AND (c.relname LIKE 'peer_logs_audit_%') = audit;
       EXIT WHEN since > until;
-      since := greatest(since, date_bin(wide, now(), '2001-01-01'));
+      since := greatest(since, date_bin(wide, now() - interval '2 hours', '2001-01-01'));
       partition := format('peer_logs_%s_%s_%s', CASE WHEN audit THEN 'audit' ELSE 'expiring' END,
         to_char(since, 'YYYYMMDDHH24MISS'), to_char(date_bin(wide, since, '2001-01-01') + wide, 'YYYYMMDDHH24MISS'));
       -- Where many rows go at once, the space of a few per cent of them must not wait for more.
@@ -106,6 +109,9 @@ BEGIN
       EXECUTE format(
         'ALTER TABLE podium.peer_logs ATTACH PARTITION podium.%I FOR VALUES FROM (%L, %L) TO (%L, %L)',
         partition, audit, since, audit, date_bin(wide, since, '2001-01-01') + wide);
+      IF current_setting('server_version_num')::integer >= 170000 THEN
+        EXECUTE format('GRANT MAINTAIN ON podium.%I TO %I', partition, session_user);
+      END IF;
       created := created + 1;
     END LOOP;
   END LOOP;
@@ -114,23 +120,26 @@ END
 $$;
 
 -- Drops the partitions of logs that expire which end by then; how many there were. As drop_results_partitions does, it
--- gives up soon where it would have to wait, because everybody else waits for it meanwhile.
+-- gives up soon where it would have to wait, because everybody else waits for it meanwhile. An autovacuum makes way for
+-- those who wait for a second, so that is done first, where nobody else minds.
 CREATE FUNCTION podium.drop_peer_log_partitions(until timestamptz) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '300ms' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '3s' AS $$
 DECLARE
   partition text;
-  dropped integer := 0;
-BEGIN
-  FOR partition IN
+  expired text[] := ARRAY(
     SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'podium.peer_logs'::regclass AND c.relname LIKE 'peer_logs_expiring_%'
       AND to_timestamp(substring(c.relname FROM '\d{14}$'), 'YYYYMMDDHH24MISS') <= least(until, now())
-    ORDER BY c.relname
-  LOOP
-    EXECUTE format('DROP TABLE podium.%I', partition);
-    dropped := dropped + 1;
+    ORDER BY c.relname);
+BEGIN
+  FOREACH partition IN ARRAY expired LOOP
+    EXECUTE format('LOCK TABLE podium.%I IN SHARE UPDATE EXCLUSIVE MODE', partition);
   END LOOP;
-  RETURN dropped;
+  PERFORM set_config('lock_timeout', '300ms', true);
+  FOREACH partition IN ARRAY expired LOOP
+    EXECUTE format('DROP TABLE podium.%I', partition);
+  END LOOP;
+  RETURN cardinality(expired);
 END
 $$;
 
