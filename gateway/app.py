@@ -13,8 +13,10 @@ from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 from starlette_compress import add_compress_type, remove_compress_type
 
+from compat_rest.benchmarks import BenchmarksApi
 from compat_rest.export import MEDIA_TYPES, ExportApi
 from compat_rest.leaderboard import LeaderboardApi
+from compat_rest.resource import Access
 from db.leading import LeadershipLine
 from db.listening import ListeningLine
 from db.pool import Pool, Reads
@@ -148,6 +150,7 @@ class Gateway:
             routes=[
                 *self._graphql_routes(),  # first, because routes are tried in order and these are the busiest
                 *self._leaderboard_api().routes(),
+                *self._benchmarks_api().routes(),
                 *ExportApi(self.db.read, self.authenticator, stat_id, self.metrics.report).routes(),
                 *pages.routes(),
                 *health_routes(self._exposition, self.database_answers, lambda: self.draining),
@@ -285,6 +288,11 @@ class Gateway:
             default_window=self.settings.start_time_window,
             report=self.metrics.report,
         )
+
+    def _benchmarks_api(self) -> BenchmarksApi:
+        settings = self.settings
+        access = Access(self.authenticator, settings.legacy_reads_open, settings.legacy_writes_open)
+        return BenchmarksApi(self.db.read, self.db.write, Answers(self.versions, self.answers), access)
 
     def _documents(self) -> Documents:
         operations, report = self.feeds.operations, self.metrics.report

@@ -10,6 +10,7 @@ import msgspec
 import orjson
 
 from resolvers.errors import InvalidArgument
+from resolvers.storable import typed
 
 MAX_ADDRESS_LENGTH = 56
 MAX_NAME_LENGTH = 256
@@ -99,12 +100,7 @@ def result_from(fields: Mapping[str, Any], *, may_hold_nul: bool = True) -> Resu
             raise InvalidArgument("the result is nested too deeply") from None
     given = {name: value for name, value in fields.items() if value is not None and name in _FIELDS}
     given["payload"] = _payload(fields) or None
-    try:
-        return msgspec.convert(given, Result)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$.")
-        field = where.rstrip("`") or None
-        raise InvalidArgument(f"{field or 'result'}: {what}".replace("`", ""), field=field) from None
+    return typed(given, Result, "result")
 
 
 def check_result(result: Result) -> None:

@@ -14,6 +14,7 @@ _DURATION = re.compile(f"(?:{_PART})+", re.ASCII)
 _MAX_DAYS = 36_500
 _MAX_LENGTH = 100  # of a duration's text, whose parts are added up
 _TIMES = {datetime, NoneType}
+_ZONELESS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
 def parse_duration(text: object) -> timedelta:
@@ -63,6 +64,16 @@ class _TimeFormat:
 
 
 format_time = _TimeFormat()
+
+
+def parse_zoneless(text: str) -> datetime:
+    """A time as the clients of telemetry write it, in UTC unless it has an offset; ValueError for anything else."""
+    try:
+        if len(text) <= _MAX_LENGTH and _ZONELESS.fullmatch(text):
+            return parse_time(text)
+    except ValueError:
+        pass
+    raise ValueError(f"a time like 2019-01-01T00:00:00, with a fraction or an offset perhaps, not {text[:40]!r}")
 
 
 def format_zoneless(time: datetime) -> str:

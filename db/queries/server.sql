@@ -11,3 +11,17 @@ SELECT pg_postmaster_start_time() AS started_at, current_database()::text AS dat
 -- name: try_leadership()
 -- Held until the end of the session.
 SELECT pg_try_advisory_lock(hashtext('podium.leadership'))
+
+-- name: relations()
+-- What takes room in podium's schema, the largest first: a table with what it keeps aside, but without its indexes, which
+-- are relations of their own, so that the sizes add up. One that goes meanwhile has no size.
+SELECT schema, name, kind, size_bytes, pg_size_pretty(size_bytes) AS size
+FROM (
+  SELECT n.nspname::text AS schema, c.relname::text AS name,
+    CASE c.relkind WHEN 'i' THEN 'index' WHEN 'S' THEN 'sequence' ELSE 'table' END AS kind,
+    pg_table_size(c.oid) AS size_bytes
+  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE n.nspname = 'podium' AND c.relkind IN ('r', 'i', 'S')
+) AS relation
+WHERE size_bytes IS NOT NULL
+ORDER BY size_bytes DESC, name COLLATE "C"

@@ -54,7 +54,11 @@ PLANS = {
             *("telemetry_retention.forget_connections", "telemetry_retention.forget_peers"),
             "server.position",
             "server.try_leadership",
+            "server.relations",
         ),
+        *("benchmarks.benchmarks", "benchmarks.count_benchmarks", "benchmarks.benchmarks_by_id"),
+        *("benchmarks.add_benchmark", "benchmarks.events_of", "benchmarks.add_event"),
+        *("benchmarks.host_systems", "benchmarks.host_systems_by_id", "benchmarks.add_host_system"),
     ),
     Plan.PARALLEL: (
         *("leaderboard.groups", "leaderboard.medians", "leaderboard.distributions", "leaderboard.failures"),
@@ -77,6 +81,7 @@ PLANS = {
         *("imports.stored_from_region_tables", "leaderboard.top_ai_score", "leaderboard.pipelines"),
         *("results.results_by_key", "results.announced_results"),
         "reputation.latest",
+        "benchmarks.targets",
     ),
 }
 PLAN_OF = {name: plan for plan, names in PLANS.items() for name in names}
