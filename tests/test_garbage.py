@@ -44,6 +44,7 @@ PATHS = (
     *("/", "/graphql", "/livez", "/readyz", "/metrics", "/schema.graphql", "/static/index.js", "/static/graphiql/"),
     *("/api/aggregated_stats", "/api/raw_stats", "/api/top_ai_score", "/api/pipelines", "/api/regions"),
     *("/api/post_stats", "/api/", "/api/none", "/none", *["/export/stats"] * 3),
+    *("/benchmarks", "/benchmarks/1/events", "/benchmarks/1/targets", "/benchmarks/events", "/host_systems", "/stats/db"),
 )
 METHODS = (*("GET", "POST") * 5, "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "?")
 SCALARS: dict[str, tuple[Any, ...]] = {
