@@ -57,8 +57,6 @@ CONTENTS: Final = {
         "/api/post_stats",
         "/benchmarks",
         "/benchmarks/events",
-        "/benchmarks/{id}/events",
-        "/benchmarks/{id}/targets",
         "/host_systems",
         "/stats/db",
     ],

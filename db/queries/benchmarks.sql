@@ -64,7 +64,7 @@ WITH RECURSIVE wanted AS (
 ), whole AS (
   SELECT id, target FROM found WHERE char_length(target) < 128
   UNION ALL
-  SELECT DISTINCT f.id, coalesce(l.message #>> '{payload,target}', l.message ->> 'target')
+  SELECT DISTINCT f.id, {said} ->> 'target'
   FROM found AS f JOIN podium.peer_logs AS l ON l.peer_id = f.id AND l.target = f.target
   WHERE char_length(f.target) = 128
 )
