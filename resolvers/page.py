@@ -93,7 +93,7 @@ def decode_cursor(cursor: str, name: str = "cursor") -> list[Any]:
         values = orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except ValueError:
         values = None
-    if not isinstance(values, list):
+    if not isinstance(values, list) or any(isinstance(value, list | dict) for value in values):
         raise InvalidArgument(f"{name}: this is no cursor of this list", field=name)
     return values
 

@@ -12,12 +12,14 @@ from strawberry import Info
 from resolvers import audit
 from resolvers.filters import Window
 from resolvers.page import encode_cursor, page_request
+from resolvers.telemetry.listing import peers_by_name
 from schema.connection import After, Before, Connection, First, Last, connection
 from schema.context import context_of
-from schema.leaderboard import Region, source_row
+from schema.leaderboard import Orchestrator, Region, source_row
 from schema.node import Node, global_id
 from schema.permissions import READ
 from schema.scalars import TimeRange
+from schema.telemetry import Peer
 
 
 @strawberry.enum(description="What an administrator did.")
@@ -26,6 +28,7 @@ class AuditAction(Enum):
     RESTORE_STATS = strawberry.enum_value("restore_stats", description="Undid a withdrawal.")
     REGISTER_REGION = strawberry.enum_value("register_region", description="Added a region.")
     RENAME_REGION = strawberry.enum_value("rename_region", description="Gave a region another name.")
+    LINK_PEER = strawberry.enum_value("link_peer", description="Said which orchestrator a node belongs to.")
 
 
 @strawberry.type(description="What an entry of the audit log is about; what does not belong to its action is null.")
@@ -67,13 +70,32 @@ class AuditDetails:
         entry: AuditEntry | None = None if id_ is None else await context_of(info).audit_entries.load(id_)
         return entry
 
+    @strawberry.field(description="The node that was linked to an orchestrator, or to none.")
+    async def peer(self, info: Info) -> Peer | None:
+        peer_id = source_row(self).get("peer_id")
+        peer: Peer | None = None if peer_id is None else await context_of(info).loader(peers_by_name).load(peer_id)
+        return peer
+
+    @strawberry.field(description="The orchestrator that a node was linked to; null for none.")
+    async def orchestrator(self, info: Info) -> Orchestrator | None:
+        return await _orchestrator(source_row(self).get("orchestrator"), info)
+
+    @strawberry.field(description="The orchestrator that a node belonged to before; null for none.")
+    async def previous_orchestrator(self, info: Info) -> Orchestrator | None:
+        return await _orchestrator(source_row(self).get("previous_orchestrator"), info)
+
+
+async def _orchestrator(address: str | None, info: Info) -> Orchestrator | None:
+    found: Orchestrator | None = None if address is None else await context_of(info).orchestrators.load(address)
+    return found
+
 
 @strawberry.type(description="Something that an administrator did; entries are never changed.")
 class AuditEntry(Node):
     recorded_at: datetime = strawberry.field(description="When it was done, by the database's clock.")
     actor: str = strawberry.field(description="Who did it: the subject of the token. Everybody can read it.")
     reason: str | None = strawberry.field(description="Why, in the actor's words; null where none is asked for.")
-    affected: int = strawberry.field(description="How many results, or regions, it changed.")
+    affected: int = strawberry.field(description="How many results, regions or nodes it changed.")
 
     @strawberry.field(description="The global id.")
     def id(self) -> strawberry.ID:

@@ -118,15 +118,15 @@ def result_filter(
     return filters.StatFilter(
         window=window,
         job_type=cast(results.JobType, given.job_type.value) if given.job_type else None,
-        orchestrators=_values(given.orchestrator, "orchestrator"),
-        regions=_values(given.region, "region"),
-        pipelines=_values(given.pipeline, "pipeline"),
-        models=_values(given.model, "model"),
+        orchestrators=values_of(given.orchestrator, "orchestrator"),
+        regions=values_of(given.region, "region"),
+        pipelines=values_of(given.pipeline, "pipeline"),
+        models=values_of(given.model, "model"),
         min_success_rate=success_rate.min,
         max_success_rate=success_rate.max,
         min_round_trip_time=round_trip_time.min,
         max_round_trip_time=round_trip_time.max,
-        error_codes=_values(given.error_code, "errorCode"),
+        error_codes=values_of(given.error_code, "errorCode"),
         model_is_warm=given.model_is_warm,
         is_withdrawn=given.withdrawn,
     )
@@ -137,7 +137,7 @@ def orchestrator_filter(given: OrchestratorFilter | None, present: Present) -> l
     if given is None:
         return listing.OrchestratorFilter()
     return listing.OrchestratorFilter(
-        addresses=_values(given.address, "address"),
+        addresses=values_of(given.address, "address"),
         contains=given.address_contains,
         first_seen=given.first_seen.window(present, "firstSeen") if given.first_seen else None,
         tested=None if given.tested is None else result_filter(given.tested, present, Window()),
@@ -160,7 +160,8 @@ def order_steps(given: Sequence[AggregateOrder] | None) -> list[aggregation.Aggr
     return [cast(aggregation.AggregateOrder, step.value) for step in given or ()]
 
 
-def _values(given: StringIn | None, name: str) -> tuple[str, ...] | None:
+def values_of(given: StringIn | None, name: str) -> tuple[str, ...] | None:
+    """The values of a list in a filter, None without one; InvalidArgument when there are too many."""
     if given is not None and len(given.in_) > MAX_VALUES:
         raise InvalidArgument(f"{name}: at most {MAX_VALUES} values, not {len(given.in_)}", field=name)
     return None if given is None else tuple(given.in_)

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 from strawberry import Info
 
 from resolvers import aggregation
 from resolvers.errors import Unavailable
+from resolvers.telemetry.listing import peers_of_orchestrators
 from schema.context import AggregatesKey, DistributionsKey, Question, context_of
 from schema.inputs import Dimension, StatFilter, dimensions, result_filter
 from schema.node import Node, global_id
 from schema.scalars import JobType
+
+if TYPE_CHECKING:
+    from schema.telemetry import Peer
 
 
 @strawberry.type(description="A place that tests run from, for one kind of job.")
@@ -182,6 +186,11 @@ def aggregate_of(group: aggregation.Aggregate, question: Question) -> Aggregate:
 REGION = [Dimension.REGION]
 
 
+def _peers(rows: Sequence[Any], info: Info) -> list[Any]:
+    load = context_of(info).loader(peers_of_orchestrators).load
+    return [load(row.address) for row in rows]
+
+
 @strawberry.type(description="A node of the network that jobs are sent to.")
 class Orchestrator(Node):
     address: str = strawberry.field(description="Its address, in lower case.")
@@ -210,6 +219,15 @@ class Orchestrator(Node):
         grouped = dimensions([Dimension.ORCHESTRATOR, *(REGION if group_by is None else group_by)])
         groups = await context.aggregates.load(AggregatesKey(self.address, wanted, grouped))
         return [aggregate_of(group, Question(wanted, grouped)) for group in groups]
+
+    @strawberry.field(
+        description="Its nodes that send telemetry, as far as an administrator has linked them, by what they call "
+        "themselves.",
+        metadata={"many": _peers},
+    )
+    async def peers(self, info: Info) -> list[Annotated["Peer", strawberry.lazy("schema.telemetry")]]:
+        found: list[Peer] = await _peers([self], info)[0]
+        return found
 
     @classmethod
     def is_type_of(cls, source: Any, _info: Any) -> bool:

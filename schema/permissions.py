@@ -21,7 +21,7 @@ class GrantedScope(Enum):
     PUBLISH = strawberry.enum_value(Scope.PUBLISH, description="Post results.")
     WATCH = strawberry.enum_value(Scope.WATCH, description="Play streams as a viewer.")
     ADMIN = strawberry.enum_value(
-        Scope.ADMIN, description="Withdraw results, and name regions; includes the other scopes."
+        Scope.ADMIN, description="Withdraw results, name regions, and link nodes; includes the other scopes."
     )
 
 

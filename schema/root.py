@@ -15,6 +15,7 @@ from resolvers.errors import InvalidArgument
 from resolvers.identity import Scope
 from resolvers.page import MAX_PAGE
 from resolvers.recording import MAX_RESULTS, ResultKey
+from resolvers.telemetry.listing import peers_by_name
 from schema.administration import AdministrationMutation
 from schema.aggregates import AggregatesQuery
 from schema.audit import AuditEntry, AuditQuery
@@ -23,6 +24,7 @@ from schema.context import Context, context_of
 from schema.diagnosis import DiagnosisQuery
 from schema.leaderboard import Orchestrator, Region
 from schema.limits import MAX_LINES
+from schema.linking import LinkingMutation
 from schema.node import Node, from_global_id
 from schema.permissions import READ, GrantedScope
 from schema.recording import RecordingMutation
@@ -32,6 +34,7 @@ from schema.sdl import alphabetical
 from schema.series import SeriesQuery
 from schema.standings import StandingsQuery
 from schema.subscriptions import Subscription
+from schema.telemetry import Peer, TelemetryQuery
 from schema.websocket import MAX_OPERATIONS
 from schema.window import WindowQuery
 
@@ -81,7 +84,15 @@ class Identity:
 
 @strawberry.type(description="Everything that can be asked.")
 class Query(
-    CatalogQuery, ResultsQuery, AggregatesQuery, SeriesQuery, StandingsQuery, DiagnosisQuery, WindowQuery, AuditQuery
+    CatalogQuery,
+    ResultsQuery,
+    AggregatesQuery,
+    SeriesQuery,
+    StandingsQuery,
+    DiagnosisQuery,
+    WindowQuery,
+    AuditQuery,
+    TelemetryQuery,
 ):
     @strawberry.field(extensions=[READ], description="The object with this global id; null when it is gone.")
     async def node(
@@ -98,6 +109,8 @@ class Query(
                 found = await _stat(context, stat_key(address, micros, id_))
             case "AuditEntry", [int(id_)]:
                 found = await context.audit_entries.load(id_) if 0 < id_ <= MAX_ENTRY_ID else None
+            case "Peer", [str(peer_id)]:
+                found = await context.loader(peers_by_name).load(peer_id)
             case _:
                 raise InvalidArgument("id: this is no id of this service", field="id")
         return found
@@ -127,7 +140,7 @@ class Query(
 
 
 @strawberry.type(description="Everything that can be done.")
-class Mutation(RecordingMutation, AdministrationMutation):
+class Mutation(RecordingMutation, AdministrationMutation, LinkingMutation):
     pass
 
 
@@ -140,7 +153,7 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[Region, Orchestrator, Stat, AuditEntry],
+    types=[Region, Orchestrator, Stat, AuditEntry, Peer],
     config=StrawberryConfig(scalar_map={Duration: DURATION, Json: JSON, datetime: DATE_TIME}),
 )
 GRAPHQL_SCHEMA: GraphQLSchema = schema._schema  # Strawberry has no public name for it

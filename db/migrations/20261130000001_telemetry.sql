@@ -36,6 +36,7 @@ CREATE TABLE podium.peer_connections (
 
 CREATE INDEX peer_connections_peer ON podium.peer_connections (peer_id, opened_at, id);
 CREATE INDEX peer_connections_open ON podium.peer_connections (writer) WHERE closed_at IS NULL;
+CREATE INDEX peer_connections_connected ON podium.peer_connections (peer_id) WHERE closed_at IS NULL;
 -- What the purge reads: without imported ones, and without those that are kept for ever.
 CREATE INDEX peer_connections_closed ON podium.peer_connections (closed_at)
   WHERE closed_at IS NOT NULL AND id > 0 AND NOT (is_audit AND has_logs);

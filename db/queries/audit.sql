@@ -114,3 +114,28 @@ WITH marked AS (
   SELECT $2, 'restore_stats', $3, count(*), $4 FROM marked HAVING count(*) > 0
   RETURNING {columns}
 ), {logged_and_announced}
+
+-- name: add_peer(peer_id)
+INSERT INTO podium.peers (peer_id) VALUES ($1) ON CONFLICT (peer_id) DO NOTHING
+
+-- name: link_peer(peer_id, orchestrator, actor)
+-- No row when there is no such node; no entry when it belongs there already. It belongs to nobody where $2 is NULL.
+WITH before AS (
+  SELECT id, orchestrator_id FROM podium.peers WHERE peer_id = $1 FOR NO KEY UPDATE
+), linked AS (
+  UPDATE podium.peers AS p SET orchestrator_id = o.id
+  FROM before LEFT JOIN podium.orchestrators AS o ON o.address = $2
+  WHERE p.id = before.id
+  RETURNING p.id, p.peer_id, p.orchestrator_id, o.address AS orchestrator, before.orchestrator_id AS previous_id
+), changed AS (
+  SELECT linked.*, o.address AS previous FROM linked LEFT JOIN podium.orchestrators AS o ON o.id = linked.previous_id
+  WHERE linked.orchestrator_id IS DISTINCT FROM linked.previous_id
+), logged AS (
+  INSERT INTO podium.audit_log (actor, action, affected, details)
+  SELECT $3, 'link_peer', 1,
+    jsonb_build_object('peer_id', peer_id, 'orchestrator', orchestrator, 'previous_orchestrator', previous)
+  FROM changed
+), announced AS (
+  SELECT pg_notify('podium_changes', 'audit_log') FROM changed
+)
+SELECT id, peer_id, orchestrator FROM linked WHERE (SELECT count(*) FROM announced) >= 0

@@ -52,6 +52,14 @@ PLANS = {
             *("telemetry_retention.open_writers", "telemetry_retention.living_writers"),
             *("telemetry_retention.try_writer", "telemetry_retention.close_connections"),
             *("telemetry_retention.forget_connections", "telemetry_retention.forget_peers"),
+            "peer_pages.peers_by_name",
+            "peer_pages.peers_by_id",
+            "peer_pages.peers_of_orchestrators",
+            "peer_pages.states",
+            "peer_pages.connections",
+            "peer_pages.count_connections",
+            "audit.add_peer",
+            "audit.link_peer",
             "server.position",
             "server.try_leadership",
             "server.relations",
@@ -82,6 +90,7 @@ PLANS = {
         *("results.results_by_key", "results.announced_results"),
         "reputation.latest",
         "benchmarks.targets",
+        *("peer_pages.by_name", "peer_pages.by_last_seen", "peer_pages.count_peers", "peer_pages.last_seen"),
     ),
 }
 PLAN_OF = {name: plan for plan, names in PLANS.items() for name in names}
