@@ -1,6 +1,6 @@
 """Aggregates over time: one line per group, with every bucket of the window, the empty ones too."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -58,18 +58,18 @@ async def series(
     """
     wanted, since, until = _bounded(wanted, now, (await read_state(db)).results_since)
     edges = bucket_starts(bucket, since, until, zone, MAX_POINTS)
-    refusal = partial(_refusal, bucket, since, until, zone)
-    if _buckets(edges, until) > MAX_POINTS:
-        raise refusal(len(await leaderboard.aggregates(db, wanted, group_by)) or 1)
+    refused = partial(refusal, bucket, since, until, zone)
+    if number_of_buckets(edges, until) > MAX_POINTS:
+        raise refused(len(await leaderboard.aggregates(db, wanted, group_by)) or 1)
     found = await leaderboard.aggregates_over_time(db, wanted, group_by, edges[:-1], limit=MAX_POINTS + 1)
     if len(found) > MAX_POINTS:
-        raise refusal(len(await leaderboard.aggregates(db, wanted, group_by)))
+        raise refused(len(await leaderboard.aggregates(db, wanted, group_by)))
     lines: dict[GroupKey, dict[int, Aggregate]] = {} if group_by else {_EVERYTHING: {}}
     for number, aggregate in found:
         lines.setdefault(aggregate.key, {})[number or 0] = aggregate
-    edges = _without_an_empty_end(edges, until, lines)
+    edges = without_an_empty_end(edges, until, lines.values())
     if (len(edges) - 1) * len(lines) > MAX_POINTS:
-        raise refusal(len(lines))
+        raise refused(len(lines))
     ordered = sorted(lines.items(), key=lambda line: comparable(line[0], group_by))
     return Series([Line(key, _points(edges, found)) for key, found in ordered], wanted, tuple(edges[:-1]))
 
@@ -86,14 +86,16 @@ def _bounded(
     return replace(wanted, window=window), window.since, window.until
 
 
-def _buckets(edges: Sequence[datetime], until: datetime) -> int:
+def number_of_buckets(edges: Sequence[datetime], until: datetime) -> int:
     """How many there are at least: one that begins at the very end counts only if it has a result."""
     return len(edges) - 1 - (len(edges) > 2 and edges[-2] == until)
 
 
-def _refusal(bucket: Bucket, since: datetime, until: datetime, zone: ZoneInfo, groups: int) -> InvalidArgument:
+def refusal(bucket: Bucket, since: datetime, until: datetime, zone: ZoneInfo, groups: int) -> InvalidArgument:
+    """What to raise when so many groups have too many points; it names the bucket that would fit."""
+
     def fits(other: Bucket) -> bool:
-        return _buckets(bucket_starts(other, since, until, zone, MAX_POINTS), until) * groups <= MAX_POINTS
+        return number_of_buckets(bucket_starts(other, since, until, zone, MAX_POINTS), until) * groups <= MAX_POINTS
 
     fitting = next(filter(fits, Bucket), None)
     what = f"buckets of {bucket} and {groups} group{'s' * (groups > 1)} make more than {MAX_POINTS} points"
@@ -101,12 +103,12 @@ def _refusal(bucket: Bucket, since: datetime, until: datetime, zone: ZoneInfo, g
     return InvalidArgument(f"bucket: {what}: {advice}", field="bucket")
 
 
-def _without_an_empty_end(
-    edges: list[datetime], until: datetime, lines: dict[GroupKey, dict[int, Aggregate]]
-) -> list[datetime]:
-    """A bucket that starts where the window ends is of interest only if it has a result of that very moment."""
+def without_an_empty_end(edges: list[datetime], until: datetime, lines: Iterable[Container[int]]) -> list[datetime]:
+    """A bucket that starts where the window ends is of interest only if it has something of that very moment: if its
+    number is in any line.
+    """
     last = len(edges) - 1
-    if last > 1 and edges[-2] == until and not any(last in found for found in lines.values()):
+    if last > 1 and edges[-2] == until and not any(last in found for found in lines):
         return edges[:-1]
     return edges
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from graphql import FieldNode, FragmentSpreadNode, GraphQLField, GraphQLResolveInfo, get_named_type
+from graphql import FieldNode, FragmentSpreadNode, GraphQLField, GraphQLResolveInfo, get_argument_values, get_named_type
 from strawberry import Info
 
 from schema.execution.resolving import ColumnInfo
@@ -20,17 +20,26 @@ def wanted_columns(info: Info, *paths: str) -> frozenset[str]:
     return wanted
 
 
+def wanted_values(info: Info, field: str, argument: str, *paths: str) -> tuple[Any, ...]:
+    """The values of an argument of a field, wherever it is selected at these paths below the field, each once."""
+    raw = info._raw_info
+    nodes = [(node, type_.fields[field]) for node, type_ in _below(raw, paths) if node.name.value == field]
+    return tuple(dict.fromkeys(get_argument_values(of, node, raw.variable_values)[argument] for node, of in nodes))
+
+
 def _wanted(raw: GraphQLResolveInfo[Any], paths: Sequence[str]) -> set[str]:
-    wanted: set[str] = set()
+    return {column for node, type_ in _below(raw, paths) for column in _columns(type_.fields.get(node.name.value))}
+
+
+def _below(raw: GraphQLResolveInfo[Any], paths: Sequence[str]) -> Iterator[tuple[FieldNode, Any]]:
+    """What is selected at these paths, with the type that it is selected of; the path of the field itself is empty."""
     for path in paths:
         nodes: list[FieldNode] = list(raw.field_nodes)
         type_: Any = get_named_type(raw.return_type)
-        for step in path.split("."):
+        for step in path.split(".") if path else ():
             nodes = [node for node in _selected(nodes, raw) if node.name.value == step]
             type_ = get_named_type(type_.fields[step].type)
-        for node in _selected(nodes, raw):
-            wanted.update(_columns(type_.fields.get(node.name.value)))
-    return wanted
+        yield from ((node, type_) for node in _selected(nodes, raw))
 
 
 def _columns(field: GraphQLField | None) -> Iterable[str]:

@@ -14,6 +14,9 @@ from schema.inputs import Dimension, Filter, dimensions, result_filter
 from schema.leaderboard import Distribution, Grouped, Timed
 from schema.permissions import READ
 
+TimeZone = Annotated[
+    str, strawberry.argument(description="Whose calendar buckets follow: a name of the IANA database.")
+]
 POINTS_SIZE = 100  # assumed of a line when its cost is counted
 
 
@@ -70,9 +73,7 @@ class SeriesQuery:
             list[Dimension] | None,
             strawberry.argument(description="What makes a line; an empty list makes one line of all results."),
         ] = [],  # noqa: B006  read only, and shown in the schema
-        time_zone: Annotated[
-            str, strawberry.argument(description="Whose calendar buckets follow: a name of the IANA database.")
-        ] = "UTC",
+        time_zone: TimeZone = "UTC",
     ) -> list[Series]:
         context = context_of(info)
         wanted = result_filter(filter, context)

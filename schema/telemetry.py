@@ -17,6 +17,7 @@ from schema.context import context_of
 from schema.inputs import values_of
 from schema.leaderboard import Orchestrator, source_row
 from schema.node import Node, global_id
+from schema.peer_logs import PeerLogs
 from schema.permissions import READ
 from schema.scalars import Present, StringIn, TimeRange
 
@@ -85,7 +86,7 @@ def _orchestrators(rows: Sequence[Any], info: Info) -> list[Any]:
     description="A node that sends telemetry. What it says of itself is that of its latest connection, and null where "
     "there is none."
 )
-class Peer(Node):
+class Peer(Node, PeerLogs):
     peer_id: str = strawberry.field(description="What it calls itself.")
     name: str | None = _of_state("name", NAME)
     chain: str | None = _of_state("chain", CHAIN)
