@@ -114,7 +114,7 @@ class Pool:
             command_timeout=options.timeout_s + 0.5,
             statement_cache_size=0 if options.pooled_by_pgbouncer else 256,
             record_class=Row,
-            init=_set_codecs,
+            init=set_codecs,
             reset=_leave_as_it_is,
             server_settings=_server_settings(options),
         )
@@ -260,7 +260,8 @@ def _server_settings(options: PoolOptions) -> dict[str, str]:
     }
 
 
-async def _set_codecs(connection: Any) -> None:
+async def set_codecs(connection: Any) -> None:
+    """Let a connection of the driver read and write times and JSON as podium does."""
     # Python reads a text in 0.04 µs; the driver needs 0.3 µs for a time in binary.
     await connection.set_type_codec(
         "timestamptz", schema="pg_catalog", format="text", encoder=_encode_time, decoder=datetime.fromisoformat

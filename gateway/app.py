@@ -31,6 +31,7 @@ from gateway.middleware import BodyLimit, CancelWhenGone, ForBrowsers, Observe
 from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of, replica_of, spans_of
 from gateway.server_timing import ServerTiming
 from gateway.settings import VERSION, Settings
+from gateway.telemetry import Telemetry
 from resolvers.announcements import CHANNELS
 from resolvers.answers import AnswerMemory, Answers
 from resolvers.broadcast import Broadcast
@@ -138,6 +139,7 @@ class Gateway:
         self.documents = self._documents()
         self.answering = Answering(self.feeds.operations, self.feeds.backend, Answers(self.versions, self.answers))
         self.event_streams = EventStreams()
+        self.telemetry = Telemetry(settings, direct, self._create_partitions, report)
         self.leader = Leader(
             partial(LeadershipLine.open, direct, "podium leadership"), self._loops_of_the_leader(), report
         )
@@ -151,6 +153,7 @@ class Gateway:
                 *self._graphql_routes(),  # first, because routes are tried in order and these are the busiest
                 *self._leaderboard_api().routes(),
                 *self._benchmarks_api().routes(),
+                *self.telemetry.ingest.routes(),
                 *ExportApi(self.db.read, self.authenticator, stat_id, self.metrics.report).routes(),
                 *pages.routes(),
                 *health_routes(self._exposition, self.database_answers, lambda: self.draining),
@@ -182,6 +185,7 @@ class Gateway:
         if self.replica:
             await self.replica.look()
         await self._create_partitions()
+        await self.telemetry.store.open()
 
     async def close(self) -> None:
         """Disconnect, when the application has ended or never started."""
@@ -189,6 +193,7 @@ class Gateway:
             await self._issuer.close()
         if self.replica:
             self.replica.close()
+        await self.telemetry.store.close()
         await self.db.close()
         if self._spans:
             await self._spans.close()
@@ -203,6 +208,7 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, application: Starlette) -> AsyncIterator[None]:
         writer = asyncio.create_task(self.results.run(), name="results")
+        log_writer = asyncio.create_task(self.telemetry.writer.run(), name="logs")
         loops = {name: asyncio.create_task(loop, name=name) for name, loop in self._loops().items()}
         try:
             if first_regions := loops.get("first_regions"):
@@ -212,6 +218,7 @@ class Gateway:
             await self.broadcast.close()
             self.results.stop()
             await writer
+            await self.telemetry.writer.stop(log_writer)
             for task in loops.values():
                 task.cancel()
             await asyncio.gather(*loops.values(), return_exceptions=True)
@@ -220,7 +227,7 @@ class Gateway:
     def _loops(self) -> dict[str, Coroutine[None, None, None]]:
         """What runs in every process."""
         report = self.metrics.report
-        loops = {"leadership": self.leader.run()}
+        loops = {"leadership": self.leader.run(), "heartbeat": self.telemetry.ingest.beat()}
         if url := self.settings.catalyst_region_url:
             # Once in each, so that it knows the regions before it serves, whoever leads.
             loops["first_regions"] = refresh_now(url, self._register_regions, report)
@@ -352,6 +359,7 @@ class Gateway:
         watch("podium_persisted_documents_bytes", "Memory that they take.", lambda: self.documents.bytes)
         watch("podium_subscribers", "Subscriptions that are told of events.", lambda: self.feeds.ready)
         watch("podium_feeds", "Different subscriptions among them.", lambda: self.feeds.number)
+        self.telemetry.show(self.metrics)
         watch("podium_is_leader", "1 where the loops run that one gateway runs for all.", lambda: self.leader.leads)
 
 

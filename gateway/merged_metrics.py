@@ -6,7 +6,7 @@ from operator import add
 
 from prometheus_client import Metric
 
-GREATEST = ("podium_replica_lag_seconds",)  # each has measured the same
+GREATEST = ("podium_replica_lag_seconds", "podium_logs_waiting_seconds")  # added up, they would say nothing
 OF_A_PROCESS = ("process_", "python_")  # added up, they would say nothing of any process
 
 

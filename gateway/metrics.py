@@ -16,7 +16,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, UnknownMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from gateway.observed_operations import BUCKETS_S, ObservedOperations
@@ -47,6 +47,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=self.registry)
+        self.requests = 0  # but for those of metrics
         self._requests = self._counter("podium_http_requests", "Requests answered.", "route", "method", "status")
         self._latency = Histogram(
             "podium_http_request_duration_seconds",
@@ -81,6 +82,7 @@ class Metrics:
     def request(self, route: str, method: str, status: int, seconds: float | None) -> None:
         """Count an answered request; a stream takes as long as its client likes."""
         self._requests_of(route, method, status).inc()
+        self.requests += route != "/metrics"
         if seconds is not None:
             self._latency_of(route).observe(seconds)
 
@@ -88,8 +90,14 @@ class Metrics:
         """Show a gauge that is read whenever metrics are asked for; a dict has values by `state`."""
         self.registry.register(_Watched(GaugeMetricFamily, name, documentation, "state", read))
 
-    def watch_counts(self, name: str, documentation: str, read: Callable[[], Mapping[str, float]]) -> None:
-        """Show counters, by `source`, that somebody else counts; they are read whenever metrics are asked for."""
+    def watch_original(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """Show a count by the very name that another system gave it; OpenMetrics' counters end with _total."""
+        self.registry.register(_Watched(UnknownMetricFamily, name, documentation, "state", read))
+
+    def watch_counts(self, name: str, documentation: str, read: Callable[[], Mapping[str, float] | float]) -> None:
+        """Show a counter, or several by `source`, that somebody else counts; they are read whenever metrics are asked
+        for.
+        """
         self.registry.register(_Watched(CounterMetricFamily, name, documentation, "source", read))
 
     def collect(self) -> list[Metric]:
@@ -148,7 +156,7 @@ class _Collected:
         return self._families
 
 
-Family = GaugeMetricFamily | CounterMetricFamily
+Family = GaugeMetricFamily | CounterMetricFamily | UnknownMetricFamily
 
 
 class _Watched:

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 async def serve(settings: Settings, *, demo: bool = False) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight."""
-    listening = _listen(settings.host, settings.port)
+    listening = _listen(settings.host, settings.port, settings.max_pending_connections)
     announce = partial(_print_welcome, _url_of(listening), "GraphQL " if settings.documents else "GraphiQL")
     async with _own_database(settings) as (owner, urls):
         gateway = make_gateway(settings, urls)
@@ -68,10 +68,10 @@ def _configured(settings: Settings) -> tuple[str, Urls]:
     return owner, Urls(postgres, settings.postgres_read or postgres)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, backlog: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise ServeError(f"cannot listen on {host}:{port} ({reason}): choose another with --port") from None

@@ -11,8 +11,9 @@ from types import FrameType
 import uvicorn
 
 from gateway.app import ALONE, Gateway, Siblings
+from gateway.message_socket import MessageSocket
 from gateway.parts import Urls
-from gateway.protocol import Http, WebSocket
+from gateway.protocol import Http
 from gateway.settings import Settings, SettingsError
 from resolvers.errors import NotMigrated, Unavailable
 from schema.manifest import ManifestError
@@ -94,7 +95,7 @@ def _config(gateway: Gateway) -> uvicorn.Config:
         gateway.application(),
         loop="uvloop",
         http=Http,
-        ws=WebSocket,
+        ws=MessageSocket,
         ws_max_size=gateway.settings.max_body_bytes,
         ws_per_message_deflate=False,
         log_config=None,

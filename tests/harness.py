@@ -25,7 +25,8 @@ from starlette.routing import Route
 from db.embedded import Logins
 from db.statements import TABLES
 from gateway.app import Gateway
-from gateway.protocol import Http, WebSocket
+from gateway.message_socket import MessageSocket
+from gateway.protocol import Http
 from resolvers.signing import signature
 from resolvers.versions import Versions
 
@@ -146,7 +147,7 @@ NewDatabase = Callable[..., Awaitable[Database]]
 async def serving(gateway: Gateway) -> AsyncIterator[Running]:
     """A gateway that serves inside the block."""
     await gateway.open()
-    sockets = {"ws": WebSocket, "ws_max_size": gateway.settings.max_body_bytes, "ws_per_message_deflate": False}
+    sockets = {"ws": MessageSocket, "ws_max_size": gateway.settings.max_body_bytes, "ws_per_message_deflate": False}
     async with (
         _listening(gateway.application(), http=Http, **sockets) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as client,

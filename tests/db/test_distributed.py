@@ -60,6 +60,12 @@ PLANS = {
             "peer_pages.count_connections",
             "audit.add_peer",
             "audit.link_peer",
+            *(
+                "telemetry.add_peers",
+                "telemetry.end_predecessors",
+                "telemetry.hold_writer",
+            ),
+            *("telemetry.name_session", "telemetry.store_connections"),
             "server.position",
             "server.try_leadership",
             "server.relations",
@@ -75,11 +81,13 @@ PLANS = {
         *("peer_logs.newest", "peer_logs.counts", "reputation.about"),
         "log_pages.count_logs",
         "telemetry_retention.trim_until",
+        "telemetry.is_stored",
     ),
     Plan.WRITES: (
         *("results.store_results", "rollups.forget_hour", "rollups.sum_hour", "rollups.forget_day"),
         *("rollups.sum_day", "rollups.forget_cells_of_hours", "rollups.sum_cells_of_hours"),
         *("rollups.forget_cells_of_day", "rollups.sum_cells_of_day", "telemetry_retention.trim"),
+        "telemetry.adopt_logs",
     ),
     Plan.UNPROVEN: (
         *("audit.withdraw_matching", "audit.withdraw_by_key", "audit.restore_results"),

@@ -244,7 +244,7 @@ async def test_a_foreign_page_is_refused_at_the_handshake(start_gateway: StartGa
 
 
 async def test_sockets_elsewhere_are_refused(running: Running) -> None:
-    for path in ("/", "/api/regions", "/none"):
+    for path in ("/graphql/", "/api/regions", "/none"):
         with pytest.raises(InvalidStatus, match="403"):
             async with connect(running.url.replace("http", "ws") + path, subprotocols=[PROTOCOL]):
                 pass

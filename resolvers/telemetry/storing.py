@@ -1,0 +1,211 @@
+"""Puts what nodes have said into the database: their connections, and their messages, each batch exactly once."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import asyncpg
+
+from db.copying import CopyLine
+from db.statements import STATEMENTS
+from resolvers.errors import Overloaded
+from resolvers.page import from_micros
+from resolvers.telemetry.encoding import COLUMNS, encoded
+from resolvers.telemetry.nodes import LogRow, Node
+
+NEXT_WRITER = STATEMENTS["telemetry.next_writer"]
+NAME_SESSION = STATEMENTS["telemetry.name_session"]
+END_PREDECESSORS = STATEMENTS["telemetry.end_predecessors"]
+HOLD_WRITER = STATEMENTS["telemetry.hold_writer"]
+ADD_PEERS = STATEMENTS["telemetry.add_peers"]
+STORE_CONNECTIONS = STATEMENTS["telemetry.store_connections"]
+ADOPT_LOGS = STATEMENTS["telemetry.adopt_logs"]
+IS_STORED = STATEMENTS["telemetry.is_stored"]
+
+# Keys begin with a writer's number: those of connections, which programs read that know only doubles, have 20 bits
+# behind it, and those of logs 32.
+CONNECTION_BITS = 20
+LOG_BITS = 32
+_row_of = attrgetter(
+    *("ip_addr", "is_audit", "has_logs", "name", "chain", "version", "implementation", "authority", "startup_time"),
+    *("opened_at", "is_closed"),
+)
+# What is wrong with a row, and not with the database.
+_UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.IntegrityConstraintViolationError)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is stored at once: rows in their order, and nodes whose connections are new or have changed."""
+
+    rows: Sequence[LogRow]
+    nodes: Sequence[Node] = ()
+    first_id: int = 0
+    is_in_doubt: bool = False  # it was sent, and whether it was committed is not known
+
+
+@dataclass(slots=True)
+class _Keys:
+    """A writer's number, and how many keys were made of it."""
+
+    writer: int
+    connections: int = 0
+    logs: int = 0
+
+    @property
+    def are_running_out(self) -> bool:
+        return self.connections >> (CONNECTION_BITS - 1) > 0 or self.logs >> (LOG_BITS - 1) > 0
+
+
+class LogStore:
+    """Stores batches, over a line of its own that is opened anew when it is lost.
+
+    `open_line` opens one by its name; `make_partitions` is called when there is none for what is to be stored. `counts`
+    are of rows that cannot be stored.
+    """
+
+    def __init__(
+        self,
+        open_line: Callable[[str], Awaitable[CopyLine]],
+        make_partitions: Callable[[], Awaitable[int]],
+        counts: Counter[str],
+    ) -> None:
+        self._open_line = open_line
+        self._make_partitions = make_partitions
+        self._counts = counts
+        self._line: CopyLine | None = None
+        self._keys: list[_Keys] = []
+        self.times_connected = 0
+
+    async def open(self) -> None:
+        """Connect, and take a number, without which no key can be made."""
+        await self._connected()
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._line:
+            await self._line.close()
+
+    def new_connection_id(self) -> int:
+        """A key for a connection, without asking the database. Overloaded after a million while it was away."""
+        keys = self._keys[-1]
+        if keys.connections >> CONNECTION_BITS:
+            raise Overloaded("too many connections were opened while the database was away")
+        keys.connections += 1
+        return (keys.writer << CONNECTION_BITS) + keys.connections - 1
+
+    async def store(self, batch: Batch) -> list[Batch]:
+        """Store all of it, or fail: then the same batch may be tried again. What it answers is to be stored instead:
+        its halves, where something in it cannot be stored. What alone cannot is counted, and gone.
+        """
+        line = await self._connected()
+        if batch.is_in_doubt and await self._is_stored(line, batch):
+            return []
+        try:
+            await self._send(line, batch)
+        except asyncpg.CheckViolationError:
+            await self._make_partitions()
+            raise
+        except _UNSTORABLE:
+            return self._halves(batch)
+        return []
+
+    def _halves(self, batch: Batch) -> list[Batch]:
+        rows, nodes = batch.rows, batch.nodes
+        if len(rows) > 1:
+            middle = len(rows) // 2
+            return [Batch(rows[:middle], nodes), Batch(rows[middle:])]
+        if rows and nodes:
+            return [Batch((), nodes), Batch(rows)]
+        self._counts["unstorable"] += len(rows)
+        return [Batch((), [node]) for node in nodes] if len(nodes) > 1 else []
+
+    async def _send(self, line: CopyLine, batch: Batch) -> None:
+        batch.first_id = batch.first_id or self._log_ids(len(batch.rows))
+        senders = {row[0] for row in batch.rows}
+        for node in senders:
+            node.has_logs = True
+        if not batch.nodes:
+            await self._copy(line, batch)
+        else:
+            async with line.transaction():
+                await self._store_nodes(line, batch.nodes)
+                await self._copy(line, batch)
+        batch.is_in_doubt = False
+        for node in senders:
+            node.has_unidentified_logs = not node.peer_key
+
+    async def _copy(self, line: CopyLine, batch: Batch) -> None:
+        batch.is_in_doubt = True
+        if batch.rows:
+            await line.copy("peer_logs", COLUMNS, encoded(batch.rows, batch.first_id))
+
+    async def _store_nodes(self, line: CopyLine, nodes: Sequence[Node]) -> None:
+        if names := [node.peer_id for node in nodes if node.peer_id]:
+            keys = {row.peer_id: row.id for row in await line.fetch(ADD_PEERS, peer_ids=names)}
+            for node in nodes:
+                if node.peer_id:
+                    node.belongs_to(keys[node.peer_id])
+        await line.fetch(STORE_CONNECTIONS, **_columns_of(nodes))
+        for node in nodes:
+            if node.has_unidentified_logs and node.peer_key:
+                await line.fetch(ADOPT_LOGS, peer_id=node.peer_key, connection_id=node.id)
+
+    async def _is_stored(self, line: CopyLine, batch: Batch) -> bool:
+        if not batch.rows:
+            return False  # of nodes, the same can be stored again
+        node, ts_us, *_ = batch.rows[0]
+        stored: bool = await line.fetchval(IS_STORED, peer_id=node.peer_key, ts=from_micros(ts_us), id=batch.first_id)
+        return stored
+
+    def _log_ids(self, count: int) -> int:
+        keys = self._keys[-1]
+        first = (keys.writer << LOG_BITS) + keys.logs
+        keys.logs += count
+        return first
+
+    async def _connected(self) -> CopyLine:
+        if self._line is None or self._line.is_lost:
+            self._line = await self._new_line()
+            self.times_connected += 1
+        if self._keys[-1].are_running_out:
+            await self._take_number(self._line)
+        return self._line
+
+    async def _new_line(self) -> CopyLine:
+        name = self._session_name
+        line = await self._open_line(name)
+        try:
+            if not self._keys:
+                await self._take_number(line)
+                return line
+            await line.fetch(END_PREDECESSORS, name=name)
+            for keys in self._keys:
+                await line.fetch(HOLD_WRITER, writer=keys.writer)
+        except BaseException:
+            await line.close()
+            raise
+        return line
+
+    @property
+    def _session_name(self) -> str:
+        return f"podium telemetry {self._keys[0].writer}" if self._keys else "podium telemetry"
+
+    async def _take_number(self, line: CopyLine) -> None:
+        writer = await line.fetchval(NEXT_WRITER)
+        await line.fetch(HOLD_WRITER, writer=writer)
+        self._keys.append(_Keys(writer))
+        await line.fetch(NAME_SESSION, name=self._session_name)
+
+
+def _columns_of(nodes: Sequence[Node]) -> dict[str, Any]:
+    names = STORE_CONNECTIONS.parameters[3:]
+    columns = zip(*map(_row_of, nodes), strict=True)
+    return {
+        "ids": [node.id for node in nodes],
+        "writers": [node.id >> CONNECTION_BITS for node in nodes],
+        "peer_ids": [node.peer_key or None for node in nodes],
+        **dict(zip(names, map(list, columns), strict=True)),
+    }
