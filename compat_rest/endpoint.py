@@ -1,6 +1,6 @@
 """An endpoint that answers every method itself, in the form that its old clients know."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
 from starlette.requests import Request
@@ -22,11 +22,16 @@ class AnyMethod:
         await response(scope, receive, send)
 
 
-def other_method(request: Request, allowed: str) -> Response:
+def other_method(request: Request, allowed: str, form: Mapping[str, str] = PLAIN_TEXT) -> Response:
     """The answer to a method that is not allowed; OPTIONS is answered as browsers ask before they send another one."""
     allow = {"Allow": f"{allowed}, OPTIONS"}
     if request.method == "OPTIONS":
         cors = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": allow["Allow"]}
         return Response(status_code=204, headers={**allow, **cors, "Access-Control-Allow-Headers": "*"})
     body = orjson.dumps({"error": f"{request.method} is not allowed here"})
-    return Response(body, 405, headers={**allow, **PLAIN_TEXT})
+    return Response(body, 405, headers={**allow, **form})
+
+
+async def nothing_here(request: Request, error: Exception) -> Response:
+    """The answer for a path that nobody has: empty, as the original of telemetry answers."""
+    return Response(status_code=404)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -22,6 +23,7 @@ from compat_rest.questions import (
     about_pipelines,
     about_top_score,
     interval,
+    query_parameters,
 )
 from resolvers import leaderboard, listing
 from resolvers.aggregation import Aggregate, Dimension
@@ -129,15 +131,22 @@ class LeaderboardApi:
             return error_response(error)
         return PlainTextResponse("ok")
 
-    def _read_route(self, path: str, parse: Parse, read: Read, widening: Widening = never_widened) -> Route:
-        answers, authenticator, is_open = self.answers, self.authenticator, self.reads_are_open
-        return ReadEndpoint(path, parse, read, answers, authenticator, is_open, widening).route()
+    def _read_route(
+        self, path: str, parse: Parse, read: Read[StatFilter], widening: Widening[StatFilter] = never_widened
+    ) -> Route:
+        asked, answers = partial(question, parse), self.answers
+        return ReadEndpoint(path, asked, read, answers, self.authenticator, self.reads_are_open, widening).route()
 
     def _in_time(self, wanted: StatFilter, reads: Reads) -> StatFilter:
         if wanted.window != DEFAULT_WINDOW:
             return wanted
         reads.is_of_the_present = True
         return replace(wanted, window=Window(since=datetime.now(UTC) - self.default_window))
+
+
+def question(parse: Parse, request: Request) -> StatFilter:
+    """What a request asks, by its parameters alone."""
+    return parse(query_parameters(request.scope["query_string"]))
 
 
 async def not_found(request: Request) -> Response:

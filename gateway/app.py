@@ -13,10 +13,13 @@ from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 from starlette_compress import add_compress_type, remove_compress_type
 
+from compat_rest.answering import WindowAnswer
 from compat_rest.benchmarks import BenchmarksApi
+from compat_rest.endpoint import nothing_here
 from compat_rest.export import MEDIA_TYPES, ExportApi
 from compat_rest.leaderboard import LeaderboardApi
 from compat_rest.resource import Access
+from compat_rest.telemetry import TelemetryApi
 from db.leading import LeadershipLine
 from db.listening import ListeningLine
 from db.pool import Pool, Reads
@@ -154,6 +157,7 @@ class Gateway:
                 *self._leaderboard_api().routes(),
                 *self._benchmarks_api().routes(),
                 *self.telemetry.ingest.routes(),
+                *self._telemetry_api().routes(),
                 *ExportApi(self.db.read, self.authenticator, stat_id, self.metrics.report).routes(),
                 *pages.routes(),
                 *health_routes(self._exposition, self.database_answers, lambda: self.draining),
@@ -174,6 +178,7 @@ class Gateway:
                     expose_headers=[*READABLE_HEADERS, *(["Server-Timing"] if shows_timing else [])],
                 ),
             ],
+            exception_handlers={404: nothing_here},
             lifespan=self._lifespan,
         )
         application.router.redirect_slashes = False
@@ -300,6 +305,10 @@ class Gateway:
         settings = self.settings
         access = Access(self.authenticator, settings.legacy_reads_open, settings.legacy_writes_open)
         return BenchmarksApi(self.db.read, self.db.write, Answers(self.versions, self.answers), access)
+
+    def _telemetry_api(self) -> TelemetryApi:
+        answers: Answers[WindowAnswer] = Answers(self.versions, self.answers)
+        return TelemetryApi(self.db.read, answers, self.authenticator, self.settings.legacy_reads_open)
 
     def _documents(self) -> Documents:
         operations, report = self.feeds.operations, self.metrics.report

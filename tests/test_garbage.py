@@ -44,6 +44,7 @@ PATHS = (
     *("/", "/graphql", "/livez", "/readyz", "/metrics", "/schema.graphql", "/static/index.js", "/static/graphiql/"),
     *("/api/aggregated_stats", "/api/raw_stats", "/api/top_ai_score", "/api/pipelines", "/api/regions"),
     *("/api/post_stats", "/api/", "/api/none", "/none", *["/export/stats"] * 3),
+    *("/nodes", "/nodes/logs", "/nodes/log_stats", "/reputation", "/reputation/logged", "/reputation/Qm"),
     *("/benchmarks", "/benchmarks/1/events", "/benchmarks/1/targets", "/benchmarks/2/targets"),
     *("/benchmarks/events", "/host_systems"),  # not /stats/db, which is there to name tables
 )
@@ -69,6 +70,7 @@ PARAMETERS = (
     *("since", "until", "orchestrator", "region", "model", "pipeline", "job_type", "query", "variables", "x"),
     *("documentId", "extensions", "operationName"),
     *("last", "limit", "columns", "min_success_rate", "max_round_trip_time", "error_code", "format", "withdrawn"),
+    *("peer_id", "msg", "target", "start_time", "end_time", "max_age_s"),
 )
 HEADERS = (
     *("webhook-id", "webhook-timestamp", "webhook-signature"),
