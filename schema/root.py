@@ -28,6 +28,7 @@ from schema.linking import LinkingMutation
 from schema.node import Node, from_global_id
 from schema.permissions import READ, GrantedScope
 from schema.recording import RecordingMutation
+from schema.reputation import ReputationQuery
 from schema.results import ResultsQuery, Stat, stat_key
 from schema.scalars import DATE_TIME, DURATION, JSON, Duration, Json
 from schema.sdl import alphabetical
@@ -93,6 +94,7 @@ class Query(
     WindowQuery,
     AuditQuery,
     TelemetryQuery,
+    ReputationQuery,
 ):
     @strawberry.field(extensions=[READ], description="The object with this global id; null when it is gone.")
     async def node(

@@ -19,6 +19,7 @@ from schema.leaderboard import Orchestrator, source_row
 from schema.node import Node, global_id
 from schema.peer_logs import PeerLogs
 from schema.permissions import READ
+from schema.reputation import PeerReputations
 from schema.scalars import Present, StringIn, TimeRange
 
 PeerId = Annotated[str, strawberry.argument(description="What the node calls itself, exactly.")]
@@ -86,7 +87,7 @@ def _orchestrators(rows: Sequence[Any], info: Info) -> list[Any]:
     description="A node that sends telemetry. What it says of itself is that of its latest connection, and null where "
     "there is none."
 )
-class Peer(Node, PeerLogs):
+class Peer(Node, PeerLogs, PeerReputations):
     peer_id: str = strawberry.field(description="What it calls itself.")
     name: str | None = _of_state("name", NAME)
     chain: str | None = _of_state("chain", CHAIN)

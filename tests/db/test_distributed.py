@@ -79,7 +79,7 @@ PLANS = {
         *("leaderboard.coverage", "results.results", "results.count_results", "results.results_missed"),
         *("rollups.hours", "rollups.latest_before", "retention.first_week"),
         *("peer_logs.newest", "peer_logs.counts", "reputation.about"),
-        "log_pages.count_logs",
+        *("log_pages.count_logs", "opinions.about_in_some"),
         "telemetry_retention.trim_until",
         "telemetry.is_stored",
     ),
@@ -100,7 +100,8 @@ PLANS = {
         "reputation.latest",
         "benchmarks.targets",
         *("peer_pages.by_name", "peer_pages.by_last_seen", "peer_pages.count_peers", "peer_pages.last_seen"),
-        *("log_pages.logs", "log_pages.counts"),
+        *("log_pages.logs", "log_pages.counts", "opinions.about", "opinions.count_about"),
+        *("opinions.given", "opinions.count_given"),
     ),
 }
 PLAN_OF = {name: plan for plan, names in PLANS.items() for name in names}
