@@ -142,7 +142,7 @@ class Gateway:
         self.documents = self._documents()
         self.answering = Answering(self.feeds.operations, self.feeds.backend, Answers(self.versions, self.answers))
         self.event_streams = EventStreams()
-        self.telemetry = Telemetry(settings, direct, self._create_partitions, report)
+        self.telemetry = Telemetry(settings, direct, self._create_partitions, report, self.versions.wrote)
         self.leader = Leader(
             partial(LeadershipLine.open, direct, "podium leadership"), self._loops_of_the_leader(), report
         )

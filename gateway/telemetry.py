@@ -1,7 +1,7 @@
 """What takes telemetry in one process, put together: sockets, the writer behind them, its store, and metrics."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from ipaddress import ip_network
 
@@ -9,7 +9,8 @@ from compat_rest.ingest import Ingest, IngestRules
 from db.copying import CopyLine
 from gateway.metrics import Metrics
 from gateway.settings import Settings
-from resolvers.telemetry.storing import LogStore
+from resolvers.telemetry.news import News
+from resolvers.telemetry.storing import Batch, LogStore
 from workers.log_writer import LogWriter
 
 # Of what becomes of messages, beside being stored as they came.
@@ -18,7 +19,9 @@ CHANGES = ("escaped", "without_time")
 
 
 class Telemetry:
-    """Ingest, its writer and its store, which share counts. `direct` is the URL past any pgbouncer."""
+    """Ingest, its writer and its store, which share counts. `direct` is the URL past any pgbouncer, `wrote` is told of
+    tables that have changed.
+    """
 
     def __init__(
         self,
@@ -26,11 +29,13 @@ class Telemetry:
         direct: str,
         create_partitions: Callable[[], Awaitable[int]],
         report: Callable[..., None],
+        wrote: Callable[[Collection[str]], None],
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.store = LogStore(partial(CopyLine.open, direct), create_partitions, self.counts)
+        self.news = News(wrote)
         self.writer = LogWriter(
-            self.store.store,
+            self._store,
             report,
             batch_size=settings.db_batch_size,
             latency_s=settings.db_save_latency_ms.total_seconds(),
@@ -62,6 +67,11 @@ class Telemetry:
         metrics.watch("podium_logs_waiting", "Messages waiting to be stored.", lambda: writer.waiting)
         metrics.watch("podium_logs_held_bytes", "Memory that they take.", lambda: writer.held_bytes)
         metrics.watch("podium_logs_waiting_seconds", "Age of the oldest of them.", lambda: writer.age_s)
+
+    async def _store(self, batch: Batch) -> list[Batch]:
+        instead = await self.store.store(batch)
+        self.news.stored()
+        return instead
 
     def _watch_counts(self, metrics: Metrics, name: str, documentation: str, keys: tuple[str, ...]) -> None:
         metrics.watch_counts(name, documentation, lambda: {key: self.counts[key] for key in keys})

@@ -13,12 +13,14 @@ from db.statements import Statement
 @dataclass(frozen=True, slots=True)
 class Scan:
     """A table that was read, by an index or, where that is None, from its beginning to its end; `rows` includes those
-    that did not match.
+    that did not match. `heap_fetches` is how many of them an index that holds all that is wanted could not answer; None
+    for others.
     """
 
     table: str
     index: str | None
     rows: float
+    heap_fetches: int | None = None
 
 
 class Explaining:
@@ -58,6 +60,6 @@ def _scans(node: dict[str, Any], table: str = "") -> Iterator[Scan]:
     loops, table = node["Actual Loops"], node.get("Relation Name", table)
     removed = sum(node.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck"))
     if loops and node["Node Type"].endswith(("Seq Scan", "Index Scan", "Index Only Scan")):
-        yield Scan(table, node.get("Index Name"), loops * (node["Actual Rows"] + removed))
+        yield Scan(table, node.get("Index Name"), loops * (node["Actual Rows"] + removed), node.get("Heap Fetches"))
     for child in node.get("Plans", ()):
         yield from _scans(child, table)
