@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import asyncpg
 import orjson
 import pytest
 from graphql import OperationDefinitionNode, parse
 
 from tests.harness import TOKEN_SECRET, Running, StartGateway
+from tests.telemetry import add_connection, network_state
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -20,7 +22,12 @@ LISTS_OF_ITEMS = ("nodes", "edges", "stats")
 WITHDRAW = """mutation { withdrawStats(
   filter: { region: { in: ["LAX"] }, during: { last: "1h" } }, reason: "It was wrong."
 ) { withdrawn } }"""
-RESULT = {"orchestrator": "0x0000000000000000000000000000000000000001", "region": "FRA", "success_rate": 1}
+PEER = "12D3KooWSCu"
+RESULT: dict[str, Any] = {
+    "orchestrator": "0x0000000000000000000000000000000000000001",
+    "region": "FRA",
+    "success_rate": 1,
+}
 
 
 class Example(NamedTuple):
@@ -57,8 +64,8 @@ EXAMPLES = _examples_of("README.md") | _examples_of("docs/graphql.md")
 
 
 @pytest.fixture
-async def recorded(start_gateway: StartGateway) -> Running:
-    """A gateway with one result of each kind that the examples look for, and one that is withdrawn."""
+async def recorded(start_gateway: StartGateway, connection: asyncpg.Connection) -> Running:
+    """A gateway with one result of each kind that the examples look for, one that is withdrawn, and a node."""
     running = await start_gateway(jwt_secret=TOKEN_SECRET)
     ai = {"pipeline": "Text to image", "model": "stabilityai/sd-turbo"}
     failure = {"success_rate": 0, "errors": [{"error_code": "Timeout", "count": 1}]}
@@ -68,9 +75,21 @@ async def recorded(start_gateway: StartGateway) -> Running:
         failure,
     ):
         assert (await running.post_stat(**RESULT | fields)).text == "ok"
+    await _add_telemetry(running, connection)
     await running.post_stat(**RESULT | {"region": "LAX"})
     assert await running.ask(WITHDRAW) == {"withdrawStats": {"withdrawn": 1}}
     return running
+
+
+async def _add_telemetry(running: Running, connection: asyncpg.Connection) -> None:
+    now = datetime.now(UTC)
+    interval = {"msg": "system.interval", "ts": now.isoformat(), "peers": 25, "best": {"height": 1_204_811}}
+    await add_connection(connection, PEER, interval, opened_at=now, name="alpha")
+    await add_connection(connection, "12D3KooWQmy", network_state(now, **{PEER: (62, True)}), opened_at=now)
+    link = (
+        "mutation ($peer: String!, $node: String!) { linkPeer(peerId: $peer, orchestrator: $node) { errors { code } } }"
+    )
+    assert await running.ask(link, peer=PEER, node=RESULT["orchestrator"]) == {"linkPeer": {"errors": []}}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
