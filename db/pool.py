@@ -226,22 +226,32 @@ class Reads(Runner, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where to write and where to read; both may be one pool."""
+    """Where to write and where to read; both may be one pool. `direct` leads past a pgbouncer, where there is one."""
 
     write: Pool
     read: Reads
+    direct: Pool | None = None
+
+    @property
+    def beside_writers(self) -> Pool:
+        """Sessions on the primary with the login of those that are kept, so that these can be looked at."""
+        return self.direct or self.write
 
     async def open(self) -> None:
         """Connect."""
         await self.write.open()
         if self.read is not self.write:
             await self.read.open()
+        if self.direct:
+            await self.direct.open()
 
     async def close(self) -> None:
         """Close all connections."""
         await self.write.close()
         if self.read is not self.write:
             await self.read.close()
+        if self.direct:
+            await self.direct.close()
 
 
 def _server_settings(options: PoolOptions) -> dict[str, str]:

@@ -29,6 +29,7 @@ from db.vacuuming import vacuum
 from gateway import pages
 from gateway.document_files import read_manifest
 from gateway.health import health_routes
+from gateway.live_logs import LiveLogs
 from gateway.metrics import Metrics, exposition
 from gateway.middleware import BodyLimit, CancelWhenGone, ForBrowsers, Observe
 from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of, replica_of, spans_of
@@ -138,6 +139,7 @@ class Gateway:
         connect = partial(self._open_line, "podium listener")
         report = self.metrics.report
         self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
+        self.live_logs = LiveLogs(settings, self.db.beside_writers, self.authenticator, report)
         self.feeds = Feeds(operations_of(settings), self._backend())
         self.documents = self._documents()
         self.answering = Answering(self.feeds.operations, self.feeds.backend, Answers(self.versions, self.answers))
@@ -158,6 +160,7 @@ class Gateway:
                 *self._benchmarks_api().routes(),
                 *self.telemetry.ingest.routes(),
                 *self._telemetry_api().routes(),
+                *self.live_logs.endpoint.routes(),
                 *ExportApi(self.db.read, self.authenticator, stat_id, self.metrics.report).routes(),
                 *pages.routes(),
                 *health_routes(self._exposition, self.database_answers, lambda: self.draining),
@@ -221,6 +224,7 @@ class Gateway:
             yield
         finally:
             await self.broadcast.close()
+            await self.live_logs.feed.close()
             self.results.stop()
             await writer
             await self.telemetry.writer.stop(log_writer)
@@ -369,6 +373,7 @@ class Gateway:
         watch("podium_subscribers", "Subscriptions that are told of events.", lambda: self.feeds.ready)
         watch("podium_feeds", "Different subscriptions among them.", lambda: self.feeds.number)
         self.telemetry.show(self.metrics)
+        self.live_logs.show(self.metrics)
         watch("podium_is_leader", "1 where the loops run that one gateway runs for all.", lambda: self.leader.leads)
 
 

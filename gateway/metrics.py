@@ -31,6 +31,7 @@ LEVELS = {
     "leadership_lost": "warning",
     "listener_lost": "warning",
     "replica_not_used": "warning",
+    "feed_clock_stepped": "warning",
     "export_broken": "warning",
 }
 

@@ -20,6 +20,8 @@ from schema.root import GRAPHQL_SCHEMA
 if TYPE_CHECKING:
     from gateway.spans import Spans
 
+DIRECT_CONNECTIONS = 3  # past pgbouncer, for what cannot go through it
+
 
 @dataclass(frozen=True, slots=True)
 class Urls:
@@ -45,11 +47,19 @@ def database_of(
     )
     write_options = replace(options, timeout_s=settings.db_timeout.total_seconds())
     write = Pool(urls.write, write_options, from_driver, wrote)
+    direct = _direct_pool(settings, write_options)
     options = replace(options, for_questions=True)
     read = Pool(urls.read, options, from_driver)
     if settings.postgres_read is None:
-        return Database(write=write, read=read)
-    return Database(write, RoutedReads(read, Pool(urls.write, options, from_driver), _is_away, reads_moved))
+        return Database(write=write, read=read, direct=direct)
+    return Database(write, RoutedReads(read, Pool(urls.write, options, from_driver), _is_away, reads_moved), direct)
+
+
+def _direct_pool(settings: Settings, options: PoolOptions) -> Pool | None:
+    if settings.postgres_direct is None:
+        return None
+    options = replace(options, size=DIRECT_CONNECTIONS, pooled_by_pgbouncer=False)
+    return Pool(settings.postgres_direct, options, from_driver)
 
 
 def replica_of(settings: Settings, urls: Urls, db: Database) -> Replica | None:

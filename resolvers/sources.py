@@ -26,6 +26,11 @@ class Stream(Generic[Event]):
         self._over = asyncio.Event()
         self._error: PodiumError | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many events were not fetched yet."""
+        return len(self._waiting)
+
     def put(self, events: Sequence[Event]) -> None:
         """Add events; a subscriber that does not fetch them is not waited for."""
         if len(self._waiting) > MAX_WAITING:

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
+from starlette.types import Scope, Send
+
+FRAMES_EXTENSION = "podium.frames"  # of the ASGI scope: where the server takes whole frames
 MAX_MESSAGES = 2000
 MAX_BYTES = 1 << 20
 
@@ -76,7 +79,7 @@ class FrameWire:
 class MessageWire:
     """One message after the other, over any ASGI server."""
 
-    def __init__(self, send: Callable[[Any], Awaitable[None]]) -> None:
+    def __init__(self, send: Send) -> None:
         self._send = send
         self._door = asyncio.current_task()
         self._task: asyncio.Task[None] | None = None
@@ -109,6 +112,12 @@ class MessageWire:
                 return
         self._task = None
         self.on_ready()
+
+
+def wire_of(scope: Scope, send: Send) -> Wire:
+    """The way to the client of a WebSocket."""
+    frames = scope.get("extensions", {}).get(FRAMES_EXTENSION)
+    return FrameWire(frames) if frames else MessageWire(send)
 
 
 class _Waiting(NamedTuple):

@@ -17,14 +17,13 @@ from schema.errors import formatted, shown_error
 from schema.feeds import Errors, Feeds, Payloads
 from schema.operations import Refused
 from schema.origins import is_allowed
-from schema.outbox import FrameWire, MessageWire, Outbox, Wire
+from schema.outbox import Outbox, Wire, wire_of
 from schema.persisted import Documents
 from schema.request import InvalidRequest, Request, request_of
 from schema.trace import Trace, shown_name
 from schema.tracing import Tracing
 
 PROTOCOL = "graphql-transport-ws"
-FRAMES_EXTENSION = "podium.frames"  # of the ASGI scope: where the server takes whole frames
 INIT_TIMEOUT_S = 10.0
 LEAVE_TIMEOUT_S = 5.0  # for a client to read the end, before the connection is cut
 MAX_OPERATIONS = 100  # on one socket at once
@@ -66,9 +65,7 @@ class WebSocketEndpoint:
             await send({"type": "websocket.close", "code": 4406, "reason": "Subprotocol not acceptable"})
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        frames = scope.get("extensions", {}).get(FRAMES_EXTENSION)
-        wire = FrameWire(frames) if frames else MessageWire(send)
-        await _Session(self, wire, headers.get("authorization", "")).run(receive, send)
+        await _Session(self, wire_of(scope, send), headers.get("authorization", "")).run(receive, send)
 
 
 class _Session:

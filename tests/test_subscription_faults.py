@@ -187,7 +187,7 @@ async def test_a_slow_reader_is_ended_and_others_go_on(
     monkeypatch.setattr(outbox, "MAX_BYTES", 1 << 18)
     monkeypatch.setattr(websocket, "LEAVE_TIMEOUT_S", 0.2)
     if not has_frames:
-        monkeypatch.setattr(websocket, "FRAMES_EXTENSION", "not there")
+        monkeypatch.setattr(outbox, "FRAMES_EXTENSION", "not there")
     registry = running.gateway.metrics.registry
     async with open_socket(running.url) as fast, open_socket(running.url, max_queue=1) as slow:
         for socket in (fast, slow):

@@ -44,6 +44,8 @@ PLANS = {
         *(
             "retention.set_results_since",
             "retention.drop_partitions",
+            "feed.clock",
+            "feed.peers",
             "telemetry.next_writer",
             "peers.id_of",
             "peers.latest_connections",
@@ -78,6 +80,7 @@ PLANS = {
         *("leaderboard.groups", "leaderboard.medians", "leaderboard.distributions", "leaderboard.failures"),
         *("leaderboard.coverage", "results.results", "results.count_results", "results.results_missed"),
         *("rollups.hours", "rollups.latest_before", "retention.first_week"),
+        *("feed.logs_between", "feed.logs_since"),
         *("peer_logs.newest", "peer_logs.counts", "reputation.about"),
         *("log_pages.count_logs", "opinions.about_in_some"),
         "telemetry_retention.trim_until",

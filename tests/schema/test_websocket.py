@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from resolvers.tokens import LEEWAY_S
-from schema import feeds, websocket
+from schema import feeds, outbox, websocket
 from schema.outbox import MAX_MESSAGES
 from schema.websocket import MAX_ID_LENGTH, MAX_OPERATIONS
 from tests.harness import TOKEN_SECRET, Running, StartGateway, bearer, eventually
@@ -283,7 +283,7 @@ async def test_frames_that_are_none_end_only_their_own_socket(running: Running) 
 
 
 async def test_a_server_without_frames_serves_as_well(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "FRAMES_EXTENSION", "not there")
+    monkeypatch.setattr(outbox, "FRAMES_EXTENSION", "not there")
     async with open_socket(running.url) as socket:
         await socket.subscribe(RECORDED)
         await hears(running)
