@@ -11,7 +11,9 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers import listing
 from resolvers.audit import MAX_ENTRY_ID
+from resolvers.benchmarks import benchmarks_by_id, is_id
 from resolvers.errors import InvalidArgument
+from resolvers.host_systems import host_systems_by_id
 from resolvers.identity import Scope
 from resolvers.page import MAX_PAGE
 from resolvers.recording import MAX_RESULTS, ResultKey
@@ -19,6 +21,8 @@ from resolvers.telemetry.listing import peers_by_name
 from schema.administration import AdministrationMutation
 from schema.aggregates import AggregatesQuery
 from schema.audit import AuditEntry, AuditQuery
+from schema.benchmarking import BenchmarkingMutation
+from schema.benchmarks import Benchmark, BenchmarksQuery, HostSystem
 from schema.catalog import CatalogQuery
 from schema.context import Context, context_of
 from schema.diagnosis import DiagnosisQuery
@@ -95,6 +99,7 @@ class Query(
     AuditQuery,
     TelemetryQuery,
     ReputationQuery,
+    BenchmarksQuery,
 ):
     @strawberry.field(extensions=[READ], description="The object with this global id; null when it is gone.")
     async def node(
@@ -113,6 +118,10 @@ class Query(
                 found = await context.audit_entries.load(id_) if 0 < id_ <= MAX_ENTRY_ID else None
             case "Peer", [str(peer_id)]:
                 found = await context.loader(peers_by_name).load(peer_id)
+            case "Benchmark", [int(id_)]:
+                found = await context.loader(benchmarks_by_id).load(id_) if is_id(id_) else None
+            case "HostSystem", [int(id_)]:
+                found = await context.loader(host_systems_by_id).load(id_) if is_id(id_) else None
             case _:
                 raise InvalidArgument("id: this is no id of this service", field="id")
         return found
@@ -142,7 +151,7 @@ class Query(
 
 
 @strawberry.type(description="Everything that can be done.")
-class Mutation(RecordingMutation, AdministrationMutation, LinkingMutation):
+class Mutation(RecordingMutation, AdministrationMutation, LinkingMutation, BenchmarkingMutation):
     pass
 
 
@@ -155,7 +164,7 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[Region, Orchestrator, Stat, AuditEntry, Peer],
+    types=[Region, Orchestrator, Stat, AuditEntry, Peer, Benchmark, HostSystem],
     config=StrawberryConfig(scalar_map={Duration: DURATION, Json: JSON, datetime: DATE_TIME}),
 )
 GRAPHQL_SCHEMA: GraphQLSchema = schema._schema  # Strawberry has no public name for it

@@ -64,8 +64,10 @@ WITH RECURSIVE wanted AS (
 ), whole AS (
   SELECT id, target FROM found WHERE char_length(target) < 128
   UNION ALL
-  SELECT DISTINCT f.id, {said} ->> 'target'
-  FROM found AS f JOIN podium.peer_logs AS l ON l.peer_id = f.id AND l.target = f.target
+  SELECT f.id, l.target FROM found AS f CROSS JOIN LATERAL (
+    SELECT DISTINCT {said} ->> 'target' AS target FROM podium.peer_logs AS l
+    WHERE l.peer_id = f.id AND l.target = f.target
+  ) AS l
   WHERE char_length(f.target) = 128
 )
 SELECT w.peer_id, whole.target FROM wanted AS w JOIN whole ON whole.id = w.id
