@@ -9,8 +9,9 @@ from strawberry import Info
 
 from resolvers import benchmarks, host_systems
 from resolvers.benchmarks import Happening, Run, Setup, is_id
-from resolvers.errors import InvalidArgument, NotFound, PodiumError
+from resolvers.errors import Forbidden, InvalidArgument, NotFound, PodiumError
 from resolvers.host_systems import NewHostSystem
+from resolvers.identity import Scope
 from schema.administration import EXPECTED, MutationError, mutation_errors
 from schema.benchmarks import Benchmark, BenchmarkEvent, HostSystem
 from schema.context import context_of
@@ -94,7 +95,7 @@ class BenchmarkingMutation:
         input: Annotated[CreateBenchmarkInput, strawberry.argument(description="The benchmark.")],
     ) -> CreateBenchmarkPayload:
         try:
-            row: Any = await benchmarks.create_benchmark(context_of(info).backend.write_db, _new_benchmark(input))
+            row: Any = await benchmarks.create_benchmark(_write_db(info), _new_benchmark(input))
         except EXPECTED as error:
             return CreateBenchmarkPayload(benchmark=None, errors=_errors(error))
         return CreateBenchmarkPayload(benchmark=row, errors=[])
@@ -105,8 +106,7 @@ class BenchmarkingMutation:
         info: Info,
         input: Annotated[RecordBenchmarkEventInput, strawberry.argument(description="The event.")],
     ) -> RecordBenchmarkEventPayload:
-        context = context_of(info)
-        db = context.backend.write_db
+        db = _write_db(info)
         try:
             id_ = _number(input.benchmark, "Benchmark", "benchmark_id")
             event: Any = await benchmarks.record_event(db, Happening(id_, input.name, input.phase, input.created_at))
@@ -115,7 +115,7 @@ class BenchmarkingMutation:
         # Where it is written: a replica may not have it yet.
         found: list[Any] = await benchmarks.benchmarks_by_id(db, [id_])
         (events,) = await benchmarks.events_of(db, [id_])
-        context.loader(benchmarks.events_of).prime(id_, events, force=True)
+        context_of(info).loader(benchmarks.events_of).prime(id_, events, force=True)
         return RecordBenchmarkEventPayload(event=event, benchmark=found[0], errors=[])
 
     @strawberry.mutation(extensions=[PUBLISH], description="Stores a machine that benchmarks run on.")
@@ -126,10 +126,18 @@ class BenchmarkingMutation:
     ) -> CreateHostSystemPayload:
         new = NewHostSystem(**vars(input))
         try:
-            row: Any = await host_systems.create_host_system(context_of(info).backend.write_db, new)
+            row: Any = await host_systems.create_host_system(_write_db(info), new)
         except EXPECTED as error:
             return CreateHostSystemPayload(host_system=None, errors=_errors(error))
         return CreateHostSystemPayload(host_system=row, errors=[])
+
+
+def _write_db(info: Info) -> Any:
+    """Where to write; not for a webhook's message, since each of them counts once, and this would count again."""
+    context = context_of(info)
+    if context.identity.shown == "webhook":
+        raise Forbidden(info.field_name, Scope.PUBLISH, "webhook")
+    return context.backend.write_db
 
 
 def _new_benchmark(given: CreateBenchmarkInput) -> Setup | Run:

@@ -5,10 +5,11 @@ from typing import Any
 
 import asyncpg
 import httpx
+import orjson
 import pytest
 
 from resolvers.times import format_zoneless, parse_time
-from tests.harness import TOKEN_SECRET, Pair, Running, StartGateway, bearer
+from tests.harness import TOKEN_SECRET, Pair, Running, StartGateway, bearer, webhook
 from tests.telemetry import add_connection
 
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -320,6 +321,15 @@ async def test_a_mutation_needs_the_scope_publish(start_gateway: StartGateway) -
 
 async def send(running: Running, query: str, given: dict[str, Any], **headers: str) -> httpx.Response:
     return await running.graph(query, headers, input=given)
+
+
+async def test_a_message_that_could_come_again_tells_of_no_benchmark(running: Running) -> None:
+    body = orjson.dumps({"query": CREATE, "variables": {"input": {"setup": 1}}})
+    headers = {"Content-Type": "application/json", **webhook(body, "msg_1")}
+    (error,) = (await running.client.post("/graphql", content=body, headers=headers)).json()["errors"]
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    assert error["message"] == "createBenchmark needs the scope publish, which this webhook does not give"
+    assert await numbers(running) == []
 
 
 async def test_what_is_told_through_one_door_is_seen_through_the_other_at_once_and_everywhere_soon(pair: Pair) -> None:

@@ -90,6 +90,11 @@ async def _add_telemetry(running: Running, connection: asyncpg.Connection) -> No
         "mutation ($peer: String!, $node: String!) { linkPeer(peerId: $peer, orchestrator: $node) { errors { code } } }"
     )
     assert await running.ask(link, peer=PEER, node=RESULT["orchestrator"]) == {"linkPeer": {"errors": []}}
+    assert (
+        await running.client.post("/benchmarks", json={"setup": {"substrate": {"peerId": PEER}}})
+    ).status_code == 200
+    host = {"description": "", "os": "", "cpu_qty": 1, "cpu_clock": 1, "ram_mb": 1, "disk_info": ""}
+    assert (await running.client.post("/host_systems", json=host)).status_code == 200
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
