@@ -18,19 +18,23 @@ AND ($9::timestamptz IS NULL OR (l.ts, l.id) < ($9, $10::bigint)) ORDER BY l.ts 
 -- piece: page.oldest
 AND ($9::timestamptz IS NULL OR (l.ts, l.id) > ($9, $10::bigint)) ORDER BY l.ts, l.id
 
--- name: logs(peers, types, msgs, target_starts, targets, since, until, is_audit, cursor_at, cursor_id, paths, limit)
--- A page of the logs of each of these nodes. JSON is text, because nobody has to take it apart.
-SELECT l.peer_id AS peer, l.id, l.ts AS at, l.stored_at
+-- name: logs(peers, types, msgs, target_starts, targets, since, until, is_audit, cursor_at, cursor_id, paths, limit, max_bytes)
+-- A page of the logs of each of these nodes. JSON is text, because nobody has to take it apart; of messages that take
+-- more than so many bytes together, as they are stored, none is read.
+SELECT l.peer_id AS peer, l.id, l.ts AS at, l.stored_at, l.bytes
   {?msg , CASE WHEN char_length(l.type) < 128 THEN l.type ELSE {said} ->> 'msg' END AS msg}
   {?target , CASE WHEN char_length(l.target) < 128 THEN l.target ELSE {said} ->> 'target' END AS target}
   {?level , {said} ->> 'level' AS level}
-  {?message , l.message::text AS message}
-  {?paths , $11::text[] AS paths, ARRAY(
+  {?message , CASE WHEN l.bytes <= $13 THEN l.message::text END AS message}
+  {?paths , $11::text[] AS paths, CASE WHEN l.bytes <= $13 THEN ARRAY(
     SELECT ({said} #> w.path::text[])::text FROM unnest($11) WITH ORDINALITY AS w (path, place) ORDER BY w.place
-  ) AS picked}
-FROM unnest($1::bigint[]) AS p (id)
-CROSS JOIN LATERAL (
-  SELECT l.* FROM podium.peer_logs AS l WHERE l.peer_id = p.id AND {wanted} {page:newest|oldest} LIMIT $12
+  ) END AS picked}
+FROM (
+  SELECT l.*, sum(pg_column_size(l.message)) OVER () AS bytes
+  FROM unnest($1::bigint[]) AS p (id)
+  CROSS JOIN LATERAL (
+    SELECT l.* FROM podium.peer_logs AS l WHERE l.peer_id = p.id AND {wanted} {page:newest|oldest} LIMIT $12
+  ) AS l
 ) AS l
 
 -- name: count_logs(peers, types, msgs, target_starts, targets, since, until, is_audit)

@@ -17,6 +17,7 @@ LOGS = STATEMENTS["log_pages.logs"]
 COUNT_LOGS = STATEMENTS["log_pages.count_logs"]
 
 START_LENGTH = 128  # of a text, which the columns of a log have
+MAX_BYTES = 8 * 1024 * 1024  # of all messages that are read at once, compressed as they are stored
 _POINTER = re.compile("(/([^~/]|~[01])*)*", re.DOTALL)
 
 
@@ -88,7 +89,14 @@ async def _logs(db: Runner, peers: list[int], question: LogQuestion) -> list[Pag
         **request.time_and_id,
         paths=question.paths,
         limit=request.size + 1,
+        max_bytes=MAX_BYTES,
     )
+    if question.columns & {"message", "paths"} and rows and rows[0].bytes > MAX_BYTES:
+        raise InvalidArgument(
+            f"first: these messages take {rows[0].bytes} bytes, and at most {MAX_BYTES} are read at once",
+            hint="ask for fewer of them",
+            field="last" if request.backwards else "first",
+        )
     return [page_of(those, request) for those in by_peer(rows, peers)]
 
 

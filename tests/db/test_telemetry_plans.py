@@ -8,7 +8,12 @@ import pytest
 
 from db.pool import Pool, PoolOptions
 from resolvers.errors import from_driver
-from resolvers.telemetry import reputation
+from resolvers.filters import Window
+from resolvers.page import PageRequest
+from resolvers.telemetry import listing, log_pages, log_series, opinions, reputation
+from resolvers.telemetry.batching import Asked
+from resolvers.telemetry.listing import PeerOrder
+from resolvers.telemetry.log_pages import LogQuestion
 from resolvers.telemetry.logs import LogFilter, log_counts, newest_logs
 from resolvers.telemetry.peers import id_of, latest_connections
 from resolvers.telemetry.reputation import ReputationFilter, latest_reputations, reputations_of
@@ -20,6 +25,8 @@ LOGS = 100_000
 WEEKS = 6  # that have logs, each in a partition of its own
 NOW = datetime(2026, 5, 20, 12, tzinfo=UTC)
 BUSY, USUAL = "node 001", "node 050"  # with a fifth of all logs, and with its share of the rest
+EVERYBODY = range(1, PEERS + 1)
+FIVE = PageRequest(5, None, backwards=False)
 NOW_OR_BEFORE = LogFilter(before=NOW)
 
 PARTITIONS = """
@@ -160,6 +167,46 @@ async def test_opinions_about_a_node_that_nobody_knows_are_looked_up(explaining:
     assert await reputations_of(explaining, "node 095", ReputationFilter(before=NOW), limit=50) == []
     looked_through = [scan for scan in explaining.of("peer_logs") if kinds_of([scan]) == {"ts_idx"}]
     assert rows_of(explaining.of("peer_logs")) == rows_of(looked_through)
+
+
+async def test_of_many_nodes_the_newest_logs_are_read_from_the_end(explaining: Explaining) -> None:
+    question = LogQuestion(log_pages.LogFilter(), FIVE, frozenset({"message"}))
+    pages = await log_pages.logs(explaining, [Asked(peer, question) for peer in EVERYBODY])
+    assert max(len(page.items) for page in pages) == 5
+    assert kinds_of(explaining.scans) == {"peer_id_ts_idx"}
+    assert rows_of(explaining.scans) <= PEERS * (5 + WEEKS + 2)
+
+
+async def test_of_many_nodes_the_latest_network_states_are_read_by_their_type(explaining: Explaining) -> None:
+    wanted = log_pages.LogFilter(msgs=("system.network_state",))
+    question = LogQuestion(wanted, PageRequest(1, None, backwards=False), frozenset({"message"}))
+    await log_pages.logs(explaining, [Asked(peer, question) for peer in EVERYBODY])
+    assert kinds_of(explaining.scans) == {"peer_id_type_ts_idx"}
+    assert rows_of(explaining.scans) <= PEERS * (1 + WEEKS + 2)
+
+
+async def test_of_many_nodes_logs_are_counted_without_reading_them(explaining: Explaining) -> None:
+    question = log_series.StatQuestion(Window(), 100)
+    await log_series.log_stats(explaining, [Asked(peer, question) for peer in EVERYBODY])
+    assert kinds_of(explaining.scans) == {"peer_id_type_ts_idx"}
+    assert {scan.heap_fetches for scan in explaining.scans if scan.rows} == {0}
+
+
+@pytest.mark.parametrize("order", [PeerOrder.NEWEST, PeerOrder.OLDEST])
+async def test_when_nodes_were_last_seen_is_read_from_the_end_of_each(explaining: Explaining, order: PeerOrder) -> None:
+    await listing.peers_page(explaining, listing.PeerFilter(), FIVE, order)
+    scans = explaining.of("peer_logs")
+    assert kinds_of(scans) == {"peer_id_ts_idx"}
+    assert rows_of(scans) <= PEERS * (WEEKS + 2)
+    assert rows_of(explaining.of("peer_connections")) <= PEERS
+
+
+async def test_what_a_node_said_of_others_over_time_is_read_page_by_page(explaining: Explaining) -> None:
+    question = opinions.OpinionQuestion(Window(), FIVE)
+    (page,) = await opinions.opinions_given(explaining, [Asked(1, question)])
+    assert len(page.items) == 5
+    assert kinds_of(explaining.of("peer_logs")) == {"peer_id_type_ts_idx"}
+    assert rows_of(explaining.of("peer_logs")) <= 2 + WEEKS + 2
 
 
 def kinds_of(scans: list[Scan]) -> set[str | None]:

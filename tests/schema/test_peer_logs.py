@@ -1,6 +1,7 @@
 """What nodes say, in the graph: pages and filters of logs in both forms, parts of messages, counts, network states."""
 
 from datetime import UTC, datetime
+from random import randbytes
 from typing import Any
 
 import asyncpg
@@ -166,6 +167,21 @@ async def test_numbers_are_shown_as_they_came(running: Running, connection: asyn
     assert answer.text.count(digits) == 2
 
 
+async def test_more_than_a_few_megabytes_of_messages_are_not_read_at_once(
+    running: Running, connection: asyncpg.Connection
+) -> None:
+    large = [said(n, "large", data=randbytes(200_000).hex()) for n in range(21)]
+    await add_connection(connection, "l", *large, opened_at=NOON)
+    query = """query ($first: Int) { peer(peerId: "l") { logs(first: $first) { nodes { %s } } } }"""
+    for selected in ("message", 'value(path: "/data")'):
+        asked = query.replace("%s", selected)
+        (error,) = (await running.answer(asked, first=100))["errors"]
+        assert (error["extensions"]["code"], error["extensions"]["field"]) == ("INVALID_ARGUMENT", "first")
+        assert len((await running.ask(asked, first=10))["peer"]["logs"]["nodes"]) == 10
+    all_of_them = (await running.ask(query.replace("%s", "msg"), first=100))["peer"]["logs"]["nodes"]
+    assert len(all_of_them) == 21
+
+
 class Watching(NotingRunner):
     """Remembers the columns that were read."""
 
@@ -192,7 +208,7 @@ async def test_only_what_is_selected_is_read(talking: Running, selected: str, co
     document = parse(f'{{ peer(peerId: "a") {{ logs {{ {selected} }} }} }}')
     result: Any = await execute(GRAPHQL_SCHEMA, document, context_value=context)  # type: ignore[misc]
     assert not result.errors
-    assert watching.columns == {"peer", "id", "at", "stored_at", *columns}
+    assert watching.columns == {"peer", "id", "at", "stored_at", "bytes", *columns}
 
 
 async def test_logs_of_many_nodes_are_one_statement(talking: Running) -> None:
