@@ -76,13 +76,13 @@ class TelemetryApi:
         rows = [] if peer is None else await newest_logs(db, peer, wanted, asked.limit)
         return [
             {
-                "created_at": format_zoneless(row.ts),
-                "ip_addr": row.ip_addr,
-                "logs": orjson.Fragment(row.message),
-                "msg": row.msg,
+                "created_at": format_zoneless(ts),
+                "ip_addr": ip_addr,
+                "logs": orjson.Fragment(message),
+                "msg": msg,
                 "peer_id": asked.peer_id,
             }
-            for row in rows
+            for _, ts, msg, message, ip_addr in rows
         ]
 
     async def reputations(self, asked: ReputationsQuestion, reads: Reads) -> Shown:

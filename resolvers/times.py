@@ -79,5 +79,4 @@ def parse_zoneless(text: str) -> datetime:
 def format_zoneless(time: datetime) -> str:
     """A time in UTC as the original shows it: without a zone, its fraction of 0, 3 or 6 digits, the fewest that do."""
     micros = time.microsecond
-    precision = "microseconds" if micros % 1000 else "milliseconds" if micros else "seconds"
-    return time.replace(tzinfo=None).isoformat(timespec=precision)
+    return time.isoformat()[: 26 if micros % 1000 else 23 if micros else 19]
