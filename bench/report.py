@@ -41,7 +41,7 @@ def side_by_side(report: dict[str, Any]) -> str:
     absent = [f"without {name}: {reason}" for name, reason in report["missing"].items()]
     where = report["machine"]
     turns = f"turns of each server, on 16 connections and on 1: {report['rounds']} of {report['seconds']:g} s"
-    return "\n".join([*lines, "", *absent, f"{_filled(report)}, {turns}", *_machine(where)])
+    return "\n".join([*lines, "", *absent, f"{_filled(report)}, {turns}", *machine_lines(where)])
 
 
 def growth_table(report: dict[str, Any]) -> str:
@@ -56,7 +56,7 @@ def growth_table(report: dict[str, Any]) -> str:
     lines.append("bytes per result")
     for name, parts in _SIZES.items():
         lines.append(_line(f"  {name}", (_shown(sum(stage["size"][part] for part in parts)) for stage in stages)))
-    return "\n".join([*lines, "", f"{report['seconds']:g} s for each case", *_machine(report["machine"])])
+    return "\n".join([*lines, "", f"{report['seconds']:g} s for each case", *machine_lines(report["machine"])])
 
 
 def save(report: dict[str, Any], kind: str = "") -> Path:
@@ -73,7 +73,7 @@ def _facts(report: dict[str, Any]) -> list[str]:
     return [
         f"{_filled(report)}, {report['seconds']:g} s for each case",
         f"memory of the gateway: {_mib(rss['before'])} before, {_mib(rss['after'])} after",
-        *_machine(report["machine"]),
+        *machine_lines(report["machine"]),
     ]
 
 
@@ -90,7 +90,8 @@ def _filled(report: dict[str, Any]) -> str:
     return f"{report['results']:,} results{stored}"
 
 
-def _machine(where: dict[str, Any]) -> list[str]:
+def machine_lines(where: dict[str, Any]) -> list[str]:
+    """Where something was measured, and with what."""
     machine = f"{where['cpu']}, {where['cores']} cores, {_mib(where['memory_bytes'])}"
     node = ", ".join(f"{name} {version}" for name, version in where.get("node", {}).items())
     return [
