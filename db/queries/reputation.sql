@@ -54,7 +54,7 @@ SELECT p.peer_id AS reporting_peer, l.ts,
   (o.value ->> 'reputation')::bigint AS reputation, (o.value ->> 'connected')::boolean AS connected
 FROM ({states:newest|mentioning}) AS l
 JOIN podium.peers AS p ON p.id = l.peer_id
-CROSS JOIN LATERAL (SELECT {nodes_of} -> $1::text AS value) AS o
+CROSS JOIN LATERAL (SELECT {nodes_of} -> $1::text AS value OFFSET 0) AS o  -- which takes each message apart once
 WHERE {is_opinion}
 ORDER BY l.ts DESC, l.id DESC
 LIMIT $5
