@@ -91,17 +91,15 @@ class BenchmarksApi:
         )
 
     async def events(self, params: Params, reads: Reads) -> list[Shown]:
-        """The events of a benchmark, newest first."""
-        db = NotingRunner(self.db, reads)
-        benchmark = await _found(db, params)
-        (events,) = await benchmarks.events_of(db, [benchmark.id])
+        """The events of a benchmark, newest first; none of one that is not there."""
+        (events,) = await benchmarks.events_of(NotingRunner(self.db, reads), [_id(params)])
         return [_event(row) for row in events]
 
     async def targets(self, params: Params, reads: Reads) -> list[Shown]:
-        """What the node of a benchmark has logged about."""
+        """What the node of a benchmark has logged about; nothing where there is no such benchmark."""
         db = NotingRunner(self.db, reads)
-        benchmark = await _found(db, params)
-        (targets,) = await benchmarks.targets_of(db, [benchmarks.node_of(benchmark.setup)])
+        (benchmark,) = await benchmarks.benchmarks_by_id(db, [_id(params)])
+        (targets,) = await benchmarks.targets_of(db, [benchmark and benchmarks.node_of(benchmark.setup)])
         return [{"target": target} for target in targets]
 
     async def all_host_systems(self, params: Params, reads: Reads) -> list[Shown]:
@@ -126,13 +124,12 @@ class BenchmarksApi:
         return Resource(path, self.answers, self.access, **methods)
 
 
-async def _found(db: NotingRunner, params: Params) -> Any:
+def _id(params: Params) -> int:
     given = params["id"]
     id_ = int(given) if given.isascii() and given.isdigit() and len(given) <= 10 else 0
-    (benchmark,) = await benchmarks.benchmarks_by_id(db, [id_]) if benchmarks.is_id(id_) else [None]
-    if benchmark is None:
-        raise NotFound("there is no such benchmark", field="id")
-    return benchmark
+    if not benchmarks.is_id(id_):
+        raise NotFound("no benchmark can have this id", field="id")
+    return id_
 
 
 def _object(body: bytes) -> Shown:
