@@ -99,7 +99,8 @@ class BenchmarksApi:
         """What the node of a benchmark has logged about; nothing where there is no such benchmark."""
         db = NotingRunner(self.db, reads)
         (benchmark,) = await benchmarks.benchmarks_by_id(db, [_id(params)])
-        (targets,) = await benchmarks.targets_of(db, [benchmark and benchmarks.node_of(benchmark.setup)])
+        node = benchmarks.node_of(benchmark.setup) if benchmark else None
+        (targets,) = await benchmarks.targets_of(db, [node])
         return [{"target": target} for target in targets]
 
     async def all_host_systems(self, params: Params, reads: Reads) -> list[Shown]:
