@@ -349,6 +349,7 @@ class Gateway:
             catalog=self.catalog,
             recorder=self.recorder,
             broadcast=self.broadcast,
+            log_feed=self.live_logs.feed,
             versions=self.versions,
             authenticator=self.authenticator,
             service=facts,

@@ -20,6 +20,7 @@ from resolvers.identity import Authenticator, Identity, Scope
 from resolvers.reading import NotingRunner, Reads
 from resolvers.recording import Recorder
 from resolvers.series import MAX_POINTS
+from resolvers.telemetry.live import LogFeed
 from resolvers.versions import Versions
 from schema.limits import Limits
 from schema.scalars import TimeRange
@@ -47,6 +48,7 @@ class Backend:
     catalog: Catalog
     recorder: Recorder
     broadcast: Broadcast
+    log_feed: LogFeed
     versions: Versions
     authenticator: Authenticator
     service: ServiceFacts

@@ -1,17 +1,21 @@
 """What clients are told of as it happens."""
 
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import strawberry
 from strawberry import Info
 
 from resolvers.errors import InvalidArgument
 from resolvers.filters import Window
+from resolvers.telemetry.live_logs import live_logs
+from resolvers.telemetry.live_rows import Pair
 from schema.context import context_of
 from schema.inputs import Filter, result_filter
+from schema.peer_logs import PeerLog
 from schema.permissions import READ
 from schema.results import Stat
+from schema.selection import wanted_values
 from schema.standings import (
     During,
     FirstPlaces,
@@ -25,6 +29,11 @@ from schema.standings import (
     first_standings,
     standings_filter,
 )
+from schema.telemetry import PeerId
+
+OneMsg = Annotated[
+    str | None, strawberry.argument(description="Messages of this kind alone, like `block.import`, compared exactly.")
+]
 
 
 @strawberry.type(description="Everything that can be listened to. It is told from the moment of subscribing on.")
@@ -40,6 +49,16 @@ class Subscription:
             raise InvalidArgument("filter: what is withdrawn is not told", field="filter.withdrawn")
         source: Any = await context.backend.broadcast.results(wanted)
         return cast(AsyncIterator[Stat], source)
+
+    @strawberry.subscription(
+        extensions=[READ],
+        description="Each message of a node, as soon as podium has stored it, whatever time the node says that it was. "
+        "About once a second it is looked for new ones.",
+    )
+    async def peer_log(self, info: Info, peer_id: PeerId, msg: OneMsg = None) -> AsyncIterator[PeerLog]:
+        make = live_logs(wanted_values(info, "value", "path", ""))
+        source: Any = await context_of(info).backend.log_feed.stream(Pair(peer_id, msg), make)
+        return cast(AsyncIterator[PeerLog], source)
 
     @strawberry.subscription(
         extensions=[READ],

@@ -35,12 +35,13 @@ class Writer:
     async def say(self, peer_id: str = ADA, msg: str = IMPORT, *, times: int = 1, **fields: Any) -> int:
         """Store messages of a node; the number of the last one."""
         message = fields.get("message") or {"msg": msg, "ts": datetime.now(UTC).isoformat(), **fields}
+        payload = message.get("payload")
+        said = payload if isinstance(payload, dict) and "msg" not in message else message
+        columns = [said[name][:128] if isinstance(said.get(name), str) else None for name in ("msg", "target")]
         body = orjson.dumps(message).decode()
         first = self.told + 1
         self.told += times
-        await self.connection.execute(
-            ADDED, self._first_id + first, peer_id, msg[:128], fields.get("target"), body, first, times
-        )
+        await self.connection.execute(ADDED, self._first_id + first, peer_id, *columns, body, first, times)
         return self.told
 
 

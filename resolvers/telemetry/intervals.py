@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from resolvers.telemetry.live_rows import LogRows
+from resolvers.telemetry.live_rows import LogRows, member
 from resolvers.times import format_zoneless
 
 MOMENT_S = 2.0  # for what was said at the end of an interval and took longer than the rest
@@ -179,9 +179,9 @@ def measured(rows: LogRows) -> list[Measured]:
     """The values of logs that have one."""
     found = []
     for row, said in zip(rows.rows, rows.said, strict=True):
-        if (value := _integer(said.get("time"))) is not None:
+        if (value := _integer(member(said, "time"))) is not None:
             at_s, stored_at_s = row.ts.timestamp(), row.stored_at.timestamp()
-            found.append(Measured(_text(said.get("target")), _text(said.get("name")), at_s, stored_at_s, value))
+            found.append(Measured(_text(member(said, "target")), _text(member(said, "name")), at_s, stored_at_s, value))
     return found
 
 

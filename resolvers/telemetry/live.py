@@ -1,12 +1,13 @@
 """Who listens to nodes: told of what any gateway stores, by one look for all, and none while nobody listens."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Generic, TypeVar
 
-from db.pool import Row, Runner
-from resolvers.errors import PodiumError, TooManySubscriptions, Unavailable
+from db.pool import Runner
+from resolvers.errors import Internal, PodiumError, TooManySubscriptions, Unavailable
 from resolvers.sources import Stream
 from resolvers.telemetry.catching_up import CatchingUp
 from resolvers.telemetry.listening import Listener, Listening
@@ -18,6 +19,8 @@ MAX_LISTENING = 10_000
 MAX_CATCHING_UP = 2  # that ask the database at once
 PATIENCE_S = 1.5
 BEHIND = 1000  # logs that a stream's reader has not taken
+
+Event = TypeVar("Event")
 
 
 class LogFeed:
@@ -88,12 +91,10 @@ class LogFeed:
             self._task.cancel()
             self._looking = None
 
-    async def stream(self, pair: Pair) -> Stream[Row]:
-        """The logs of a pair from now on, by round; Unavailable when they cannot be told of."""
-        streamed = _Streamed()
-        listening = self.listen(pair, streamed)
-        stream: Stream[Row] = Stream(lambda _: self.leave(listening))
-        streamed.stream = stream
+    async def stream(self, pair: Pair, make: Callable[[LogRows], Sequence[Event]]) -> Stream[Event]:
+        """What is made of the logs of a pair from now on, by round; Unavailable when they cannot be told of."""
+        stream: Stream[Event] = Stream(lambda _: self.leave(listening))
+        listening = self.listen(pair, _Streamed(stream, make))
         assert self._looking
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -124,17 +125,23 @@ class LogFeed:
         return self._looking
 
 
-class _Streamed:
+class _Streamed(Generic[Event]):
     """A stream as a listener."""
 
-    stream: Stream[Row]
+    def __init__(self, stream: Stream[Event], make: Callable[[LogRows], Sequence[Event]]) -> None:
+        self.stream = stream
+        self.make = make
 
     @property
     def is_behind(self) -> bool:
         return self.stream.waiting > BEHIND
 
     def deliver(self, rows: LogRows) -> None:
-        self.stream.put(rows.rows)
+        try:
+            self.stream.put(self.make(rows))
+        except Exception:
+            self.stream.end(Internal())  # rather than to be silent about what it misses
+            raise
 
     def settled(self, at: datetime | None) -> None:
         """Nothing waits for it."""

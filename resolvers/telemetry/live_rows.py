@@ -50,8 +50,8 @@ class LogRows:
         return form
 
     @cached_property
-    def said(self) -> list[dict[str, Any]]:
-        """What each of them says, without its wrapping."""
+    def said(self) -> list[Any]:
+        """What each of them says, without its wrapping: an object, mostly."""
         return [_said(row.message) for row in self.rows]
 
     def stored_since(self, at: datetime) -> "LogRows":
@@ -70,14 +70,18 @@ class LogRows:
         """Those with this msg, where it may be longer than what was compared."""
         if msg is None or len(msg) < MAX_TYPE_LENGTH:
             return self
-        return LogRows([row for row, said in zip(self.rows, self.said, strict=True) if said.get("msg") == msg])
+        return LogRows([row for row, said in zip(self.rows, self.said, strict=True) if member(said, "msg") == msg])
 
 
-def _said(message: str) -> dict[str, Any]:
+def member(said: Any, name: str) -> Any:
+    """A member of what a log says; None where it has none."""
+    return said.get(name) if isinstance(said, dict) else None
+
+
+def _said(message: str) -> Any:
     try:
         whole = orjson.loads(message)
     except orjson.JSONDecodeError:  # numbers that Postgres takes and nothing else does
-        return {}
-    wrapped = whole.get("payload") if isinstance(whole, dict) and "msg" not in whole else None
-    said = wrapped if isinstance(wrapped, dict) else whole
-    return said if isinstance(said, dict) else {}
+        return None
+    is_wrapped = isinstance(whole, dict) and "msg" not in whole and "payload" in whole
+    return whole["payload"] if is_wrapped else whole

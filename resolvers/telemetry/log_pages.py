@@ -72,12 +72,16 @@ async def count_logs(db: Runner, keys: Sequence[Asked]) -> list[int]:
 
 @lru_cache(maxsize=1000)
 def path_of(pointer: str) -> str:
-    """The keys that a JSON Pointer (RFC 6901) names, as Postgres writes an array; InvalidArgument if it is none."""
+    """The keys that a JSON Pointer names, as Postgres writes an array; InvalidArgument if it is none."""
+    quoted = [key.replace("\\", "\\\\").replace('"', '\\"') for key in keys_of(pointer)]
+    return "{" + ",".join(f'"{key}"' for key in quoted) + "}"
+
+
+def keys_of(pointer: str) -> list[str]:
+    """The keys that a JSON Pointer (RFC 6901) names; InvalidArgument if it is none."""
     if not _POINTER.fullmatch(pointer):
         raise InvalidArgument(f"path: {pointer[:40]!r} is no JSON Pointer, like /state/peerset", field="path")
-    keys = [key.replace("~1", "/").replace("~0", "~") for key in pointer.split("/")[1:]]
-    quoted = [key.replace("\\", "\\\\").replace('"', '\\"') for key in keys]
-    return "{" + ",".join(f'"{key}"' for key in quoted) + "}"
+    return [key.replace("~1", "/").replace("~0", "~") for key in pointer.split("/")[1:]]
 
 
 async def _logs(db: Runner, peers: list[int], question: LogQuestion) -> list[Page[Row]]:

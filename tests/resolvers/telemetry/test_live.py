@@ -13,7 +13,7 @@ import pytest
 
 from db.pool import Pool, PoolOptions, Row
 from db.statements import Statement
-from resolvers.errors import PodiumError, TooManySubscriptions, from_driver
+from resolvers.errors import Internal, PodiumError, TooManySubscriptions, from_driver
 from resolvers.telemetry import live, looking, reader
 from resolvers.telemetry.live import LogFeed
 from resolvers.telemetry.live_rows import LogRows, Pair
@@ -203,7 +203,7 @@ async def test_whoever_wants_all_of_a_node_is_told_all(make_feed: MakeFeed, writ
     feed, _, _ = await make_feed()
     everything, blocks = await listening(feed, Pair(ADA, None)), await listening(feed)
     await writer.say(msg="other", ts="2026-01-01T00:00:01+00:00")
-    await writer.say(message={"ts": "2026-01-01T00:00:02+00:00"}, msg="")
+    await writer.say(message={"ts": "2026-01-01T00:00:02+00:00"})
     await writer.say(ts="2026-01-01T00:00:03+00:00")
     await everything.heard(1, 2, 3)
     await blocks.heard(3)
@@ -251,6 +251,19 @@ async def test_one_that_fails_takes_nobody_along(make_feed: MakeFeed, writer: Wr
     await writer.say()
     await collector.heard(1)
     assert {event for event, _ in reported} == {"internal_error"}
+
+
+async def test_a_stream_that_cannot_be_made_ends_with_an_error(make_feed: MakeFeed, writer: Writer) -> None:
+    feed, _, reported = await make_feed()
+
+    def make(rows: LogRows) -> list[int]:
+        raise RuntimeError
+
+    stream = await feed.stream(BLOCKS, make)
+    await writer.say()
+    with pytest.raises(Internal):
+        await anext(stream)
+    assert ([event for event, _ in reported], feed.number) == (["internal_error"], 0)
 
 
 async def test_a_node_that_was_forgotten_and_comes_back_is_told_of(
