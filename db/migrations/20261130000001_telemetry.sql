@@ -64,8 +64,8 @@ CREATE TABLE podium.peer_logs (
   ts timestamptz NOT NULL,
   stored_at timestamptz NOT NULL DEFAULT now(),
   is_audit boolean NOT NULL,
-  type text,
-  target text,
+  type text COLLATE "C",
+  target text COLLATE "C",
   message jsonb NOT NULL
 ) PARTITION BY RANGE (is_audit, stored_at);
 

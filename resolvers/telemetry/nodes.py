@@ -12,6 +12,7 @@ from resolvers.telemetry.messages import (
     MAX_PEER_ID_LENGTH,
     Message,
     Refused,
+    is_wrapped,
     micros_of,
     read_message,
 )
@@ -123,7 +124,7 @@ class NodeSocket:
     def _row(self, message: Message, received_us: int) -> LogRow:
         body, value, is_escaped = message
         said, node = value, self._first
-        if message.is_wrapped:
+        if is_wrapped(value):
             said, node = value["payload"], self._node(value.get("id"))
         if node.peer_id is None and node.learn(said):
             self._changed(node)
