@@ -1,6 +1,7 @@
 """`podium serve`: a database, migrations, a listening socket, and one process or several that serve it."""
 
 import os
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 
 async def serve(settings: Settings, *, demo: bool = False) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight."""
+    _allow_many_sockets()
     listening = _listen(settings.host, settings.port, settings.max_pending_connections)
     announce = partial(_print_welcome, _url_of(listening), "GraphQL " if settings.documents else "GraphiQL")
     async with _own_database(settings) as (owner, urls):
@@ -66,6 +68,12 @@ def _configured(settings: Settings) -> tuple[str, Urls]:
     postgres = settings.postgres or ""
     owner = settings.postgres_owner or settings.postgres_direct or postgres
     return owner, Urls(postgres, settings.postgres_read or postgres)
+
+
+def _allow_many_sockets() -> None:
+    # Many systems let a process have 1,024 files unless it asks for more; a socket is one, and each node has one.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(host: str, port: int, backlog: int) -> socket.socket:

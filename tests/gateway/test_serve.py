@@ -1,6 +1,7 @@
 """`podium` as people run it, in processes of its own: how it starts, refuses to start, and stops."""
 
 import asyncio
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -53,6 +54,11 @@ async def test_the_first_start_makes_a_database_and_answers(start: Start, tmp_pa
     assert await podium.knows("0xabc")
     answer = await podium.client.post("/graphql", json={"query": "{ orchestrators { nodes { address } } }"})
     assert answer.json() == {"data": {"orchestrators": {"nodes": [{"address": "0xabc"}]}}}
+
+
+async def test_it_may_have_as_many_sockets_as_the_system_allows(serving: Podium) -> None:
+    soft, most = resource.prlimit(serving.process.pid, resource.RLIMIT_NOFILE)
+    assert soft == most
 
 
 async def test_a_demo_shows_data_at_the_first_request(start: Start, data_dir: Path) -> None:
