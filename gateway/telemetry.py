@@ -32,7 +32,7 @@ class Telemetry:
         wrote: Callable[[Collection[str]], None],
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.store = LogStore(partial(CopyLine.open, direct), create_partitions, self.counts)
+        self.store = LogStore(partial(CopyLine.open, direct), create_partitions, self._store_nodes_again, self.counts)
         self.news = News(wrote)
         self.writer = LogWriter(
             self._store,
@@ -43,6 +43,10 @@ class Telemetry:
             max_bytes=settings.telemetry_buffer_bytes,
         )
         self.ingest = Ingest(self.writer, self.store.new_connection_id, rules_of(settings), self.counts)
+
+    def _store_nodes_again(self) -> None:
+        for node in self.ingest.nodes():
+            self.writer.changed(node)
 
     def show(self, metrics: Metrics) -> None:
         """The metrics of the original by its names, and podium's own."""

@@ -62,22 +62,24 @@ class _Keys:
 class LogStore:
     """Stores batches, over a line of its own that is opened anew when it is lost.
 
-    `open_line` opens one by its name; `make_partitions` is called when there is none for what is to be stored. `counts`
-    are of rows that cannot be stored.
+    `open_line` opens one by its name; `make_partitions` is called when there is none for what is to be stored, and
+    `reconnected` when the line was lost: then connections may have been taken for dead, and must be stored again.
+    `counts` are of rows that cannot be stored.
     """
 
     def __init__(
         self,
         open_line: Callable[[str], Awaitable[CopyLine]],
         make_partitions: Callable[[], Awaitable[int]],
+        reconnected: Callable[[], None],
         counts: Counter[str],
     ) -> None:
         self._open_line = open_line
+        self._reconnected = reconnected
         self._make_partitions = make_partitions
         self._counts = counts
         self._line: CopyLine | None = None
         self._keys: list[_Keys] = []
-        self.times_connected = 0
 
     async def open(self) -> None:
         """Connect, and take a number, without which no key can be made."""
@@ -169,7 +171,6 @@ class LogStore:
     async def _connected(self) -> CopyLine:
         if self._line is None or self._line.is_lost:
             self._line = await self._new_line()
-            self.times_connected += 1
         if self._keys[-1].are_running_out:
             await self._take_number(self._line)
         return self._line
@@ -184,6 +185,7 @@ class LogStore:
             await line.fetch(END_PREDECESSORS, name=name)
             for keys in self._keys:
                 await line.fetch(HOLD_WRITER, writer=keys.writer)
+            self._reconnected()
         except BaseException:
             await line.close()
             raise
