@@ -17,6 +17,7 @@ from gateway.import_command import import_app
 from gateway.logs import configure_logs
 from gateway.rollups_command import rollups_app
 from gateway.settings import VERSION, Settings, SettingsError, load_settings
+from gateway.telemetry_import_command import telemetry
 from gateway.token_command import token
 from resolvers.errors import PodiumError
 
@@ -99,6 +100,8 @@ app.command(epilog="Example: podium documents src --add-typename --output manife
 app.command(epilog="Example: podium token --scope publish --subject tester-fra --expires 30d")(token)
 
 app.command(epilog="Example: podium export --last 7d --region FRA --output fra.csv")(export)
+
+import_app.command(epilog="Example: podium import telemetry postgresql://reader@db.example.com/telemetry")(telemetry)
 
 app.add_typer(import_app, name="import")
 

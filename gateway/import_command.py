@@ -1,7 +1,7 @@
 """`podium import`: brings over what other services recorded, and says what it took and what it could not take."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any, NoReturn
@@ -21,8 +21,10 @@ from gateway.patient_pool import patient_pool
 from gateway.settings import Settings, SettingsError, load_settings
 from resolvers.errors import NotMigrated, PodiumError, Unavailable
 from resolvers.leaderboard_import import Counts, Import, Refusal, Rehearsal, Summary, Target
-from resolvers.legacy_leaderboard import ImportFailed, open_legacy
+from resolvers.legacy_database import ImportFailed
+from resolvers.legacy_leaderboard import open_legacy
 
+INTERRUPTED = "interrupted: run the same command again, and it goes on where it was"
 SHOWN_REFUSALS = 20
 COUNTED_REASONS = 50
 
@@ -30,7 +32,7 @@ import_app = typer.Typer(
     help="Copy what the original services recorded into podium.", no_args_is_help=True, rich_markup_mode=None
 )
 
-_FAILURES = (
+FAILURES = (
     *(SettingsError, EmbeddedPostgresError, MigrationError, ImportFailed, PodiumError),
     *(asyncpg.PostgresError, OSError),
 )
@@ -58,10 +60,10 @@ def leaderboard(
             progress = stack.enter_context(show_progress(Console(stderr=True)))
             work = _import(url, settings, _reporter(progress, refusals), dry_run=dry_run, from_start=from_start)
             summary = uvloop.run(work)
-    except _FAILURES as error:
-        _fail(_explain(error))
+    except FAILURES as error:
+        fail(explain(error))
     except KeyboardInterrupt:
-        _fail("interrupted: run the same command again, and it goes on where it was", status=130)
+        fail(INTERRUPTED, status=130)
     typer.echo("\n".join([*summary_lines(summary), *refusals.lines()]))
     if dry_run:
         typer.echo("dry run: nothing was written")
@@ -97,12 +99,18 @@ class Refusals:
 
 
 def summary_lines(summary: Summary) -> Iterator[str]:
-    """The counts of an import as a small table."""
-    yield _line("", "read", "imported", "already there", "refused")
-    for table, counts in summary.tables.items():
-        yield _line(table, *(f"{count:,}" for count in counts))
-    yield _line("all", *(f"{count:,}" for count in summary.total))
+    """What an import from the leaderboard did."""
+    yield from count_lines(summary.tables)
     yield f"regions: {summary.regions} read, {summary.new_regions} new"
+
+
+def count_lines(tables: Mapping[str, Counts]) -> Iterator[str]:
+    """The counts of an import as a small table."""
+    width = max(10, *(len(table) + 1 for table in tables))
+    total = Counts(*map(sum, zip(Counts(), *tables.values(), strict=True)))
+    yield _line(width, "", "read", "imported", "already there", "refused")
+    for table, counts in [*tables.items(), ("all", total)]:
+        yield _line(width, table, *(f"{count:,}" for count in counts))
 
 
 @contextmanager
@@ -174,8 +182,8 @@ async def _import(
         return await Import(legacy, target, report).run(from_start=from_start)
 
 
-def _line(table: str, *columns: str) -> str:
-    return f"{table:<10}" + "".join(f"{column:>15}" for column in columns)
+def _line(width: int, table: str, *columns: str) -> str:
+    return f"{table:<{width}}" + "".join(f"{column:>15}" for column in columns)
 
 
 def _json_line(refusal: Refusal) -> bytes:
@@ -183,7 +191,8 @@ def _json_line(refusal: Refusal) -> bytes:
     return orjson.dumps({**refusal._asdict(), "payload": payload}, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
+    """One line: what is wrong, and what to do."""
     if isinstance(error, NotMigrated):
         return f"{error.message}: {error.hint}"
     if isinstance(error, MigrationError):
@@ -194,6 +203,7 @@ def _explain(error: Exception) -> str:
     return str(error)
 
 
-def _fail(message: str, status: int = 1) -> NoReturn:
+def fail(message: str, status: int = 1) -> NoReturn:
+    """End the command with a message."""
     typer.echo(f"podium: {message}", err=True)
     raise typer.Exit(status)

@@ -5,19 +5,15 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
-import asyncpg
 import orjson
 
-from db.pool import Connection, Pool, PoolExhausted, PoolOptions, Row
+from db.pool import Pool, Row
 from db.statements import STATEMENTS, Statement
 from resolvers.errors import InvalidArgument, InvalidRegion
+from resolvers.legacy_database import ImportFailed, has_columns, identity, open_database, reading, tables
 from resolvers.recording import CheckedResult
 from resolvers.results import Result, check_result, result_from
 
-BEGIN_READ_ONLY = STATEMENTS["legacy_leaderboard.begin_read_only"]
-LIFT_LIMITS = STATEMENTS["legacy_leaderboard.lift_limits"]
-DATABASE = STATEMENTS["legacy_leaderboard.database"]
-TABLES = STATEMENTS["legacy_leaderboard.tables"]
 REGIONS = STATEMENTS["legacy_leaderboard.regions"]
 COUNT_EVENTS = STATEMENTS["legacy_leaderboard.count_events"]
 EVENTS_PAGE = STATEMENTS["legacy_leaderboard.events"]
@@ -31,8 +27,6 @@ BATCH_BYTES = 4 << 20
 # Imported results have negative ids: events their own, each table before v1 a range that follows from its name.
 IDS_PER_TABLE = 2**40
 
-# Nothing is set when a connection starts, which a pgbouncer on the way would refuse; `lift_limits` does it later.
-_OPTIONS = PoolOptions(size=1, timeout_s=86_400, application_name="podium import", pooled_by_pgbouncer=True)
 # What makes a table the original's and not somebody's who chose the same name; wider types do as well.
 _V1_COLUMNS = {
     "job_types": {"id": "integer", "name": "character varying"},
@@ -51,15 +45,10 @@ _V1_COLUMNS = {
     },
 }
 _REGION_TABLE_COLUMNS = {"id": "integer", "stats": "jsonb"}
-_WIDER_TYPES = {"integer": "bigint", "character varying": "text"}
 # The tables before v1.
 _REGION_TABLES = tuple(name.removeprefix("table.") for name in OPEN_REGION_TABLE.pieces if name.startswith("table."))
 
 Regions = Collection[tuple[str, str]]
-
-
-class ImportFailed(Exception):
-    """The import cannot go on; the message is one line: what is wrong, and what to do."""
 
 
 class LegacyTable(NamedTuple):
@@ -85,13 +74,13 @@ class Legacy:
         """The regions (code, job_type, name); a database before v1 has none."""
         if not self._has_events:
             return []
-        async with _reading(self._pool) as connection:
+        async with reading(self._pool) as connection:
             return await connection.fetch(REGIONS)
 
     async def count(self, table: LegacyTable, after: int) -> int:
         """How many rows of the table have a higher id."""
         statement = COUNT_EVENTS if table.name == EVENTS else _of_table(COUNT_REGION_TABLE, table)
-        async with _reading(self._pool) as connection:
+        async with reading(self._pool) as connection:
             return int(await connection.fetchval(statement, after=after))
 
     def batches(self, table: LegacyTable, after: int) -> AsyncGenerator[list[Row], None]:
@@ -100,7 +89,7 @@ class Legacy:
 
     async def _events(self, after: int) -> AsyncGenerator[list[Row], None]:
         while True:
-            async with _reading(self._pool) as connection:
+            async with reading(self._pool) as connection:
                 rows = await connection.fetch(EVENTS_PAGE, after=after, rows=BATCH_ROWS, bytes=BATCH_BYTES)
             if not rows:
                 return
@@ -109,7 +98,7 @@ class Legacy:
 
     async def _region_table(self, table: LegacyTable, after: int) -> AsyncGenerator[list[Row], None]:
         statement = _of_table(OPEN_REGION_TABLE, table, events="present" if self._has_events else "absent")
-        async with _reading(self._pool) as connection:
+        async with reading(self._pool) as connection:
             await connection.fetch(statement, after=after, region=table.name.upper())
             while rows := await connection.fetch(NEXT_OF_REGION_TABLE):
                 yield rows
@@ -118,15 +107,11 @@ class Legacy:
 @asynccontextmanager
 async def open_legacy(url: str) -> AsyncIterator[Legacy]:
     """The legacy database at a connection URL; ImportFailed when it cannot be read or has nothing of the original."""
-    pool = Pool(url, _OPTIONS, _failure)
-    try:
-        await pool.open()
-        tables = await _tables(pool)
-        if not tables:
+    async with open_database(url) as pool:
+        found = await _tables(pool)
+        if not found:
             raise ImportFailed("no table of the original leaderboard is in this database: check its name in the URL")
-        yield Legacy(pool, tables)
-    finally:
-        await pool.close()
+        yield Legacy(pool, found)
 
 
 def place(table: str, row: Any, regions: Regions) -> CheckedResult:
@@ -181,34 +166,11 @@ def _recorded_at(table: str, row: Any, result: Result) -> datetime:
 
 async def _tables(pool: Pool) -> list[LegacyTable]:
     """The tables with results, events first; tables of others that bear the same name have other columns."""
-    database = await _identity(pool)
-    async with _reading(pool) as connection:
-        rows = await connection.fetch(TABLES, names=[*_V1_COLUMNS, *_REGION_TABLES])
+    database = await identity(pool)
+    rows = await tables(pool, [*_V1_COLUMNS, *_REGION_TABLES])
     found = {row.name: LegacyTable(row.name, f"{database}/{row.name}.{row.oid}") for row in rows if _is_original(row)}
     events = [found[EVENTS]] if found.keys() >= _V1_COLUMNS.keys() else []
     return events + [found[name] for name in _REGION_TABLES if name in found]
-
-
-async def _identity(pool: Pool) -> str:
-    """What tells the database from others, copies of it included: taken for another one, it would be read in part."""
-    try:
-        row = await _database(pool, by="identifier")
-    except ImportFailed:  # the server does not say, or not to us
-        row = await _database(pool, by="address")
-    return f"{row.server}/{row.name}.{row.oid}"
-
-
-async def _database(pool: Pool, by: str) -> Any:
-    async with _reading(pool) as connection:
-        return await connection.fetchrow(DATABASE.pick(server=by))
-
-
-@asynccontextmanager
-async def _reading(pool: Pool) -> AsyncIterator[Connection]:
-    async with pool.transaction() as connection:
-        await connection.fetch(BEGIN_READ_ONLY)
-        await connection.fetch(LIFT_LIMITS)
-        yield connection
 
 
 def _of_table(statement: Statement, table: LegacyTable, **choices: str) -> Statement:
@@ -216,15 +178,4 @@ def _of_table(statement: Statement, table: LegacyTable, **choices: str) -> State
 
 
 def _is_original(row: Row) -> bool:
-    wanted = _V1_COLUMNS.get(row.name, _REGION_TABLE_COLUMNS)
-    found: dict[str, str] = row.column_types
-    return all(found.get(name) in (type_, _WIDER_TYPES.get(type_, type_)) for name, type_ in wanted.items())
-
-
-def _failure(error: Exception) -> Exception:
-    if not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError | PoolExhausted | ValueError):
-        return error
-    said = " ".join(str(error).split()) or "it does not answer"
-    denied = isinstance(error, asyncpg.InsufficientPrivilegeError)
-    advice = "let its user SELECT from all tables" if denied else "check its URL"
-    return ImportFailed(f"cannot read the legacy database ({said}): {advice}, and run the import again")
+    return has_columns(row, _V1_COLUMNS.get(row.name, _REGION_TABLE_COLUMNS))

@@ -54,6 +54,10 @@ PLANS = {
             *("telemetry_retention.open_writers", "telemetry_retention.living_writers"),
             *("telemetry_retention.try_writer", "telemetry_retention.close_connections"),
             *("telemetry_retention.forget_connections", "telemetry_retention.forget_peers"),
+            *("telemetry_import.other_source", "telemetry_import.begin", "telemetry_import.move"),
+            *("telemetry_import.store_connections", "telemetry_import.note_logs", "telemetry_import.taken"),
+            *("telemetry_import.take_ids", "telemetry_import.store_host_systems"),
+            *("telemetry_import.store_benchmarks", "telemetry_import.store_benchmark_events"),
             "peer_pages.peers_by_name",
             "peer_pages.peers_by_id",
             "peer_pages.peers_of_orchestrators",
@@ -90,6 +94,7 @@ PLANS = {
         *("results.store_results", "rollups.forget_hour", "rollups.sum_hour", "rollups.forget_day"),
         *("rollups.sum_day", "rollups.forget_cells_of_hours", "rollups.sum_cells_of_hours"),
         *("rollups.forget_cells_of_day", "rollups.sum_cells_of_day", "telemetry_retention.trim"),
+        "telemetry_import.store_logs",
         "telemetry.adopt_logs",
     ),
     Plan.UNPROVEN: (

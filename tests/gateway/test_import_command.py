@@ -36,7 +36,7 @@ class Commands:
 
     def __init__(self, database: Database, directory: Path) -> None:
         self._environment = {
-            **{name: value for name, value in os.environ.items() if name == "PATH"},
+            **{name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH")},
             "POSTGRES": database.logins.writer,
             "POSTGRES_OWNER": database.logins.owner,
         }

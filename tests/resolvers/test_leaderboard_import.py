@@ -16,7 +16,8 @@ from db.pool import Database as Pools
 from db.pool import Pool, PoolOptions
 from resolvers.errors import from_driver
 from resolvers.leaderboard_import import FIRST_ID, OVERLAP, Counts, Import, Refusal, Rehearsal, Summary, Target
-from resolvers.legacy_leaderboard import ImportFailed, imported_id, open_legacy
+from resolvers.legacy_database import ImportFailed
+from resolvers.legacy_leaderboard import imported_id, open_legacy
 from tests.conformance.replay import replay
 from tests.harness import SECRET, Database, NewDatabase, StartGateway
 from tests.legacy import MODEL, PAYLOAD, POSTED_AT, RECORDED_AT, V1_TABLES, Legacy, legacy_database
