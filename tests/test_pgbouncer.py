@@ -14,6 +14,7 @@ from gateway.app import Gateway
 from gateway.parts import Urls
 from gateway.settings import Settings
 from resolvers.errors import Unavailable
+from tests.feed_clients import ADA, IMPORT, Writer, open_feed
 from tests.harness import SECRET, TOKEN_SECRET, Database, NewDatabase, Running, bearer, eventually, serving
 from tests.legacy import V1_TABLES, legacy_database
 from tests.pgbouncer import POOL_SIZE, Program, Unobtainable, obtain, pooled
@@ -112,6 +113,26 @@ async def test_subscribers_hear_past_it_and_answers_are_kept_until_others_write(
         assert (await socket.next())["statRecorded"]["orchestrator"]["address"] == "0x1"
         await eventually(lambda: not there.gateway.versions.are_unchanged(("results",), moment))
         assert (await there.ask(COUNT))["stats"]["totalCount"] == 1
+
+
+async def test_what_nodes_say_is_told_past_it(gateways: tuple[Running, Running], database: Database) -> None:
+    here, there = gateways
+    session = {"application_name": "podium telemetry 9"}
+    writer = Writer(await asyncpg.connect(database.logins.owner, server_settings=session), 9 << 32)
+    try:
+        async with open_feed(here.url) as socket, open_feed(there.url, "/") as node:
+            await socket.subscribe()
+            await eventually(lambda: here.gateway.live_logs.feed.ready == 1)
+            await node.send(msg="system.connected", ts="2026-01-01T00:00:00Z", network_id=ADA)
+            await node.send(msg=IMPORT, ts="2026-01-01T00:00:00Z", n=100)
+            assert await socket.numbers() == [100]
+            async with writer.connection.transaction():
+                await writer.say()
+                looked = asyncio.get_running_loop().time()
+                await eventually(lambda: asyncio.get_running_loop().time() > looked + 1.5)  # longer than between looks
+            assert await socket.numbers() == [1]
+    finally:
+        await writer.connection.close()
 
 
 async def test_one_of_the_gateways_behind_it_leads(gateways: tuple[Running, Running]) -> None:

@@ -36,13 +36,14 @@ ON CONFLICT (id) DO UPDATE SET peer_id = excluded.peer_id, has_logs = excluded.h
   authority = excluded.authority, startup_time = excluded.startup_time, closed_at = excluded.closed_at
 
 -- name: adopt_logs(peer_id, connection_id)
--- What a node has said before it said who it is. Moved and not changed, because a distributed table changes no key.
+-- What a node has said before it said who it is. Moved and not changed, because a distributed table changes no key; and
+-- stored as of now, so that those who listen to the node are told of it.
 WITH found AS (
   DELETE FROM podium.peer_logs WHERE peer_id = 0 AND connection_id = $2
-  RETURNING id, connection_id, ts, stored_at, is_audit, type, target, message
+  RETURNING id, connection_id, ts, is_audit, type, target, message
 )
-INSERT INTO podium.peer_logs (id, peer_id, connection_id, ts, stored_at, is_audit, type, target, message)
-SELECT id, $1, connection_id, ts, stored_at, is_audit, type, target, message FROM found
+INSERT INTO podium.peer_logs (id, peer_id, connection_id, ts, is_audit, type, target, message)
+SELECT id, $1, connection_id, ts, is_audit, type, target, message FROM found
 
 -- name: is_stored(peer_id, ts, id)
 SELECT count(*) > 0 FROM podium.peer_logs WHERE peer_id = $1 AND ts = $2 AND id = $3

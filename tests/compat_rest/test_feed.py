@@ -402,3 +402,19 @@ async def test_sockets_and_rows_are_counted_under_their_names(running: Running, 
         "podium_log_subscriptions 0.0",
     ):
         assert line in exposed, line
+
+
+async def test_what_a_node_sends_to_one_gateway_is_told_by_all(start_gateway: StartGateway) -> None:
+    here, there = [await start_gateway(**QUICKLY, db_save_latency_ms="10ms") for _ in range(2)]
+    ts = "2026-01-01T00:00:00+00:00"
+    async with open_feed(here.url) as one, open_feed(there.url) as other, open_feed(here.url, "/") as node:
+        for gateway, socket in (here, one), (there, other):
+            await socket.subscribe()
+            await listens(gateway)
+        # What it has said before it says who it is is told then.
+        await node.send(msg=IMPORT, ts=ts, n=1)
+        await eventually(lambda: here.gateway.telemetry.writer.stored == 1)
+        await node.send(msg="system.connected", ts=ts, network_id=ADA)
+        await node.send(msg=IMPORT, ts=ts, n=2)
+        for socket in (one, other):
+            assert sorted(await socket.numbers(2)) == [1, 2]
