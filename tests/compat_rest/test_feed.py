@@ -257,13 +257,13 @@ async def test_what_was_stored_before_comes_first_and_then_what_is_stored_meanwh
         monkeypatch.setattr(outbox, "FRAMES_EXTENSION", "not there")
     monkeypatch.setattr(reader, "PAGE_ROWS", 7)
     await writer.say(times=3, ts="2026-01-01T00:00:00+00:00")
-    await writer.say(times=30, ts="2026-01-01T00:00:00.000001+00:00")
+    await writer.say(times=4000, ts="2026-01-01T00:00:00.000001+00:00")  # many looks pass meanwhile
     async with open_feed(running.url) as socket, open_writer(database, 8) as other:
         enough = asyncio.Event()
         going_on = asyncio.create_task(_go_on(writer, other, enough))
-        await eventually(lambda: writer.told > 60)
+        await eventually(lambda: writer.told > 4060)
         await socket.subscribe(start_time="2026-01-01T00:00:00")
-        await eventually(lambda: writer.told > 400, within_s=30)
+        await eventually(lambda: writer.told > 4600, within_s=30)
         enough.set()
         await going_on
         rows = await socket.rows(writer.told - 3 + other.told)
