@@ -3,12 +3,15 @@
 import math
 import re
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from resolvers.signing import signature
 
@@ -58,14 +61,47 @@ class Comparison:
         return True
 
 
-async def replay(client: httpx.AsyncClient, suite: str, secret: str) -> list[str]:
-    """The ids of the steps whose answers differ, each with what was answered."""
-    now, differing = time.time(), []
-    for step in _filled(SUITES[suite]["steps"], now):
-        answer = await _send(client, step["request"], secret)
-        if not _as_expected(step.get("expect", {}), answer):
+async def _nothing_is_on_its_way() -> None:
+    """The originals need to be waited for where they store later than they answer."""
+
+
+async def replay(
+    client: httpx.AsyncClient,
+    suite: str,
+    secret: str,
+    all_is_stored: Callable[[], Awaitable[None]] = _nothing_is_on_its_way,
+) -> list[str]:
+    """The ids of the steps whose answers differ, each with what was answered. Where a step sleeps, it waits until all
+    that was sent before is stored.
+    """
+    now, differing, captured = time.time(), [], dict[str, str]()
+    for step in SUITES[suite]["steps"]:
+        if "sleep" in step:
+            await all_is_stored()
+        if "ws" in step:
+            differing += await _talk(client, step["id"], _filled(step["ws"], now, captured))
+            continue
+        filled = _filled(step, now, captured)
+        answer = await _send(client, filled["request"], secret)
+        if _as_expected(filled.get("expect", {}), answer):
+            captured |= {name: str(answer.json()[key]) for name, key in filled.get("capture", {}).items()}
+        else:
             differing.append(f"{step['id']}: {answer.status_code} {answer.text[:300]}")
     return differing
+
+
+async def _talk(client: httpx.AsyncClient, id_: str, step: dict[str, Any]) -> list[str]:
+    """Send messages over a WebSocket; what went otherwise than expected."""
+    address = str(client.base_url.join(step["path"])).replace("http", "ws", 1)
+    is_open = False
+    try:
+        async with connect(address) as socket:
+            is_open = True
+            for message in step["send"]:
+                await socket.send(message)
+    except InvalidStatus as refused:
+        return [f"{id_}: {refused}"] if step.get("expect_open", True) else []
+    return [] if is_open == step.get("expect_open", True) else [f"{id_}: it was opened"]
 
 
 async def _send(client: httpx.AsyncClient, request: dict[str, Any], secret: str) -> httpx.Response:
@@ -87,12 +123,13 @@ def _as_expected(expect: dict[str, Any], answer: httpx.Response) -> bool:
     )
 
 
-def _filled(value: Any, now: float) -> Any:
+def _filled(value: Any, now: float, captured: dict[str, str]) -> Any:
     if isinstance(value, str):
-        return re.sub(r"\{now([+-]\d+)?\}", lambda match: str(int(now + float(match[1] or 0))), value)
+        text = re.sub(r"\{now([+-]\d+)?\}", lambda match: str(int(now + float(match[1] or 0))), value)
+        return re.sub(r"\{(\w+)\}", lambda match: captured.get(match[1], match[0]), text)
     if isinstance(value, dict):
-        return {_filled(k, now): _filled(v, now) for k, v in value.items()}
-    return [_filled(item, now) for item in value] if isinstance(value, list) else value
+        return {_filled(k, now, captured): _filled(v, now, captured) for k, v in value.items()}
+    return [_filled(item, now, captured) for item in value] if isinstance(value, list) else value
 
 
 def _is_number(value: Any) -> bool:
