@@ -42,7 +42,7 @@ class MessageSocket(WebSocket):
         self.conn.receive_data(data)
         self._deliver(self._take)
         if self.conn.parser_exc is not None and not self.close_sent:
-            self.handle_parser_exception()
+            self._refuse()
 
     def ping(self) -> None:
         """Ask for a sign of life."""
@@ -79,6 +79,16 @@ class MessageSocket(WebSocket):
         """The client has gone."""
         super().connection_lost(exc)
         self._take = None
+
+    def _refuse(self) -> None:
+        """Say what is wrong, and read on until the client has ended its side, for 5 s at most.
+
+        A connection that is closed with something unread is reset, and the client would not see why.
+        """
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write_eof()
+        self.close_sent = True
+        self._cut_later()
 
     def _deliver(self, take: Take) -> None:
         messages: list[bytes] = []

@@ -74,7 +74,7 @@ class LogWriter:
         self._leaving: dict[SenderQueue, None] = {}
         self._wake = asyncio.Event()
         self._enough = asyncio.Event()
-        self._waiting_since = 0.0
+        self._waiting_since = self._storing_since = 0.0
         self._paused: set[SenderQueue] = set()
         self._is_full = False
         self._stopping = False
@@ -84,8 +84,9 @@ class LogWriter:
 
     @property
     def age_s(self) -> float:
-        """How long the oldest row has waited."""
-        return monotonic() - self._waiting_since if self.waiting else 0.0
+        """How long the oldest row has waited to be in the database."""
+        since = self._storing_since if self.in_flight else self._waiting_since
+        return monotonic() - since if self.in_flight or self.waiting else 0.0
 
     def open(self, sender: Sender) -> SenderQueue:
         """A queue for a new socket."""
@@ -201,7 +202,7 @@ class LogWriter:
             for node in queue.leaving:
                 node.is_closed = True
                 nodes[node] = None
-        self._waiting_since = monotonic()
+        self._storing_since, self._waiting_since = self._waiting_since, monotonic()
         return Batch(rows, list(nodes))
 
     def _rows_in_turns(self) -> list[LogRow]:

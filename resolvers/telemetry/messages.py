@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from re import compile
 from typing import Any
 
 import orjson
@@ -11,6 +12,9 @@ MAX_COLUMN_LENGTH = 128  # characters of msg and target that have columns of the
 MAX_PEER_ID_LENGTH = 256
 MAX_DIGITS = 300  # of a number: Postgres would take 131,072, and write them all out again
 _NUL = b"\\u0000"
+_TINY = compile(rb"\d[eE]-0*[1-9]\d{2}")  # eight bytes, for which Postgres writes out up to 16,000
+_FEW_BYTES = 512  # so few that not even such numbers make more of them than a message may have
+_LONG = compile(rb"\d{%d}" % (MAX_DIGITS + 1))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
@@ -44,10 +48,13 @@ def read_message(frame: bytes) -> Message:
         return _escaped(frame)
     if type(value) is not dict:
         raise Refused("no_object")
-    if b"\\" not in frame or _NUL not in frame:  # one byte is found much sooner
-        return frame, value, False
-    escaped = _escaped(frame)
-    return (frame, value, False) if escaped[1] == value else escaped  # it was a text about escapes
+    if b"\\" in frame and _NUL in frame:  # one byte is found much sooner
+        escaped = _escaped(frame)
+        return (frame, value, False) if escaped[1] == value else escaped  # it was a text about escapes
+    if len(frame) > _FEW_BYTES and _has_tiny_numbers(frame):
+        escaped = _escaped(frame)
+        return escaped[0], escaped[1], escaped[1] != value  # it was a text about numbers, or a zero
+    return frame, value, False
 
 
 def is_wrapped(value: dict[str, Any]) -> bool:
@@ -67,6 +74,21 @@ def micros_of(ts: Any) -> int | None:
     return micros if _FIRST_US <= micros <= _LAST_US else None
 
 
+def with_usual_numbers(body: bytes) -> bytes:
+    """A message's bytes; if they have numbers of very many digits, with those written so that Postgres takes them.
+
+    It is for what Postgres has refused already: few do that, and looking at each would cost much.
+    """
+    try:
+        return _escaped(body)[0] if _LONG.search(body) or _has_tiny_numbers(body) else body
+    except Refused:  # nested too deeply for that
+        return body
+
+
+def _has_tiny_numbers(frame: bytes) -> bool:
+    return (b"e-" in frame or b"E-" in frame) and _TINY.search(frame) is not None
+
+
 def _escaped(frame: bytes) -> Message:
     try:
         value = _storable(json.loads(frame, parse_float=_float, parse_int=_int, parse_constant=_no_constant))
@@ -84,7 +106,8 @@ def _escaped(frame: bytes) -> Message:
 
 def _float(text: str) -> float | str:
     number = float(text)
-    return text if abs(number) == float("inf") or len(text) > MAX_DIGITS else number
+    is_lost = number == 0 and any(digit in "123456789" for digit in text.lower().partition("e")[0])
+    return text if is_lost or abs(number) == float("inf") or len(text) > MAX_DIGITS else number
 
 
 def _int(text: str) -> int | float | str:

@@ -7,6 +7,7 @@ from re import ASCII, compile
 from struct import Struct
 from typing import Any
 
+from resolvers.errors import Overloaded
 from resolvers.telemetry.messages import (
     MAX_COLUMN_LENGTH,
     MAX_PEER_ID_LENGTH,
@@ -138,13 +139,19 @@ class NodeSocket:
 
     def _node(self, key: Any) -> Node:
         """The node with this id on the socket; the first one that shows an id is the one that the socket began with."""
-        key = key if isinstance(key, int | str) else None
+        key = key if type(key) is int or (type(key) is str and len(key) <= MAX_NAME_LENGTH) else None
         node = self._nodes.get(key)
         if node is None:
             if len(self._nodes) >= MAX_NODES:
                 raise Refused("too_many_nodes")
-            node = self._nodes[key] = self._new_node() if self._nodes or self._first.peer_id else self._first
+            node = self._nodes[key] = self._another_node() if self._nodes or self._first.peer_id else self._first
         return node
+
+    def _another_node(self) -> Node:
+        try:
+            return self._new_node()
+        except Overloaded:  # no key can be made: only this message is refused, and not its socket
+            raise Refused("too_many_nodes") from None
 
     def _new_node(self) -> Node:
         node = Node(id=self._new_id(), ip_addr=self._ip_addr, is_audit=self._is_audit)

@@ -13,6 +13,7 @@ from db.statements import STATEMENTS
 from resolvers.errors import Overloaded
 from resolvers.page import from_micros
 from resolvers.telemetry.encoding import COLUMNS, encoded
+from resolvers.telemetry.messages import with_usual_numbers
 from resolvers.telemetry.nodes import LogRow, Node
 
 NEXT_WRITER = STATEMENTS["telemetry.next_writer"]
@@ -100,10 +101,12 @@ class LogStore:
 
     async def store(self, batch: Batch) -> list[Batch]:
         """Store all of it, or fail: then the same batch may be tried again. What it answers is to be stored instead:
-        its halves, where something in it cannot be stored. What alone cannot is counted, and gone.
+        where something in it cannot be stored, the same with numbers written otherwise, and then its halves. What alone
+        cannot is counted, and gone.
         """
         line = await self._connected()
         if batch.is_in_doubt and await self._is_stored(line, batch):
+            _note(batch)
             return []
         try:
             await self._send(line, batch)
@@ -111,8 +114,18 @@ class LogStore:
             await self._make_partitions()
             raise
         except _UNSTORABLE:
-            return self._halves(batch)
+            return self._with_usual_numbers(batch) or self._halves(batch)
         return []
+
+    def _with_usual_numbers(self, batch: Batch) -> list[Batch]:
+        # Numbers are the one thing that anybody can send and Postgres refuses: halving for each would cost all others.
+        bodies = [with_usual_numbers(row[4]) for row in batch.rows]
+        changed = sum(body != row[4] for body, row in zip(bodies, batch.rows, strict=True))
+        if not changed:
+            return []
+        self._counts["escaped"] += changed
+        rows = [(*row[:4], body) for body, row in zip(bodies, batch.rows, strict=True)]
+        return [Batch(rows, batch.nodes)]
 
     def _halves(self, batch: Batch) -> list[Batch]:
         rows, nodes = batch.rows, batch.nodes
@@ -126,8 +139,7 @@ class LogStore:
 
     async def _send(self, line: CopyLine, batch: Batch) -> None:
         batch.first_id = batch.first_id or self._log_ids(len(batch.rows))
-        senders = {row[0] for row in batch.rows}
-        for node in senders:
+        for node in {row[0] for row in batch.rows}:
             node.has_logs = True
         if not batch.nodes:
             await self._copy(line, batch)
@@ -136,8 +148,7 @@ class LogStore:
                 await self._store_nodes(line, batch.nodes)
                 await self._copy(line, batch)
         batch.is_in_doubt = False
-        for node in senders:
-            node.has_unidentified_logs = not node.peer_key
+        _note(batch)
 
     async def _copy(self, line: CopyLine, batch: Batch) -> None:
         batch.is_in_doubt = True
@@ -200,6 +211,12 @@ class LogStore:
         await line.fetch(HOLD_WRITER, writer=writer)
         self._keys.append(_Keys(writer))
         await line.fetch(NAME_SESSION, name=self._session_name)
+
+
+def _note(batch: Batch) -> None:
+    """It is stored: where a node has not said yet who it is, that will be added."""
+    for node in {row[0] for row in batch.rows}:
+        node.has_unidentified_logs = not node.peer_key
 
 
 def _columns_of(nodes: Sequence[Node]) -> dict[str, Any]:
