@@ -218,6 +218,7 @@ async def idle(database: Filled, directory: Path, given: argparse.Namespace) -> 
 async def _idle(run: Run, number: int, seconds: int) -> dict[str, Any]:
     async with sending(run, [Node(one, 1) for one in range(NODES)]) as first:
         first.start()
+        await run.sent(first)
         await until_stored(run.url, first.nodes)
         await asyncio.to_thread(first.close)
         before = run.memory().end_mib[0]
