@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("schema", "resolvers", "compat_rest", "db", "workers", "gateway")
+PACKAGES = ("schema", "resolvers", "compat_rest", "db", "workers", "prober", "gateway")
 FILES = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
 NAMES_THAT_SAY_NOTHING = re.compile(r"(utils?|helpers?|managers?|base|dto|misc|common)\.py")
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
