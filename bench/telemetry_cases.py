@@ -30,6 +30,7 @@ TRICKLE_PER_S = 10
 CAUGHT_UP_S = 1.0
 ANY_NUMBER = 1 << 40
 FIRST_IDLE = 1000
+_BEGINNING = (NODES, 1)  # of a new database, which has no WAL files yet that it could use again
 
 
 async def generator(database: Filled, directory: Path, given: argparse.Namespace) -> AsyncIterator[Row]:
@@ -49,11 +50,13 @@ async def generator(database: Filled, directory: Path, given: argparse.Namespace
 
 async def burst(database: Filled, directory: Path, given: argparse.Namespace) -> AsyncIterator[Row]:
     """As fast as they are taken, until all are stored."""
-    for workers in (1, 2):
-        for sockets in (NODES, 1):
-            name = f"burst, {_sockets(sockets)}, {_processes(workers)}"
-            async with running(database, directory, name, "--workers", str(workers)) as run:
-                yield await row(name, _burst(run, sockets, given.messages))
+    for case in (_BEGINNING, *((sockets, workers) for workers in (1, 2) for sockets in (NODES, 1))):
+        sockets, workers = case
+        name = f"burst, {_sockets(sockets)}, {_processes(workers)}"
+        if case is _BEGINNING:
+            name = f"burst, {_sockets(sockets)}, new database"
+        async with running(database, directory, name, "--workers", str(workers)) as run:
+            yield await row(name, _burst(run, sockets, given.messages))
 
 
 async def _burst(run: Run, sockets: int, messages: int) -> dict[str, Any]:

@@ -95,7 +95,7 @@ async def asking(url: str, *, by_index: bool = False) -> AsyncIterator[Stored]:
 
 
 async def until_stored(url: str, nodes: Sequence[Node]) -> float:
-    """When all that these nodes have sent, and send no more of, was there, by `perf_counter`; LostError when no more of it comes.
+    """When all that these nodes have sent was there, by `perf_counter`; LostError when no more of it comes.
 
     The newest message of each node is looked for, which is cheap; when all are there, everything is counted.
     """

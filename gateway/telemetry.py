@@ -10,7 +10,7 @@ from db.copying import CopyLine
 from gateway.metrics import Metrics
 from gateway.settings import Settings
 from resolvers.telemetry.news import News
-from resolvers.telemetry.storing import Batch, LogStore
+from resolvers.telemetry.storing import LANES, Batch, LogStore
 from workers.log_writer import LogWriter
 
 # Of what becomes of messages, beside being stored as they came.
@@ -35,7 +35,7 @@ class Telemetry:
         self.store = LogStore(partial(CopyLine.open, direct), create_partitions, self._store_nodes_again, self.counts)
         self.news = News(wrote)
         self.writer = LogWriter(
-            self._store,
+            [partial(self._store, lane) for lane in range(LANES)],
             report,
             batch_size=settings.db_batch_size,
             latency_s=settings.db_save_latency_ms.total_seconds(),
@@ -72,8 +72,8 @@ class Telemetry:
         metrics.watch("podium_logs_held_bytes", "Memory that they take.", lambda: writer.held_bytes)
         metrics.watch("podium_logs_waiting_seconds", "Age of the oldest of them.", lambda: writer.age_s)
 
-    async def _store(self, batch: Batch) -> list[Batch]:
-        instead = await self.store.store(batch)
+    async def _store(self, lane: int, batch: Batch) -> list[Batch]:
+        instead = await self.store.store(batch, lane)
         self.news.stored()
         return instead
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from datetime import UTC, datetime
 from signal import SIGKILL
 from typing import Any
 
@@ -26,9 +25,7 @@ async def until_stored(server: EmbeddedPostgres, number: int) -> None:
         try:
             connection = await asyncpg.connect(server.logins.writer, server_settings=SESSION)
             try:
-                await Writer(connection, number << 8).say(
-                    message={"ts": datetime.now(UTC).isoformat(), "number": number}
-                )
+                await Writer(connection, number << 8).say(number=number)
             finally:
                 await connection.close(timeout=1)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):

@@ -16,6 +16,9 @@ PAUSES_S = (0.02, 0.1, 0.3)  # before trying again, and then 1
 STOP_TIMEOUT_S = 20.0
 
 
+Lane = Callable[[Batch], Awaitable[list[Batch]]]
+
+
 class Sender(Protocol):
     """A socket that can be kept from reading, so that its client has to wait."""
 
@@ -46,14 +49,15 @@ class SenderQueue:
 class LogWriter:
     """Collects rows of all sockets, and stores them when `batch_size` wait, or the oldest has waited `latency_s`.
 
-    `store` answers what is to be stored instead of a batch, and fails when the database is away: then it is tried
-    again, for ever. A socket pauses when it has more than its share of half of `max_rows` waiting, all do when
-    `max_rows` wait or `max_bytes` are held; they resume at half of that.
+    Each of `lanes` stores one batch at a time, beside the others; one that tells of nodes is stored alone, since what
+    their messages are stored with depends on it. A lane answers what is to be stored instead of a batch, and fails when
+    the database is away: then it is tried again, for ever. A socket pauses when it has more than its share of half of
+    `max_rows` waiting, all do when `max_rows` wait or `max_bytes` are held; they resume at half of that.
     """
 
     def __init__(
         self,
-        store: Callable[[Batch], Awaitable[list[Batch]]],
+        lanes: Sequence[Lane],
         report: Callable[..., None],
         *,
         batch_size: int,
@@ -61,7 +65,8 @@ class LogWriter:
         max_rows: int,
         max_bytes: int,
     ) -> None:
-        self._store = store
+        self._lanes = lanes
+        self._free = set(range(len(lanes)))
         self._report = report
         self._batch_size = batch_size
         self._largest_batch = min(max(4 * batch_size, batch_size), max(max_rows // 4, 1))
@@ -74,19 +79,26 @@ class LogWriter:
         self._leaving: dict[SenderQueue, None] = {}
         self._wake = asyncio.Event()
         self._enough = asyncio.Event()
-        self._waiting_since = self._storing_since = 0.0
+        self._waiting_since = 0.0
+        self._storing: dict[Batch, float] = {}  # since when its oldest row has waited
+        self._ended = asyncio.Event()
         self._paused: set[SenderQueue] = set()
         self._is_full = False
         self._stopping = False
-        self.waiting = self.in_flight = self.held_bytes = 0
+        self.waiting = self.held_bytes = 0
         self.stored = self.batches = self.pauses = 0
         self.lost = 0  # when it had to stop without a database
 
     @property
     def age_s(self) -> float:
         """How long the oldest row has waited to be in the database."""
-        since = self._storing_since if self.in_flight else self._waiting_since
-        return monotonic() - since if self.in_flight or self.waiting else 0.0
+        since = [*self._storing.values(), *([self._waiting_since] if self.waiting else [])]
+        return monotonic() - min(since) if since else 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """Rows that are being stored."""
+        return sum(len(batch.rows) for batch in self._storing)
 
     def open(self, sender: Sender) -> SenderQueue:
         """A queue for a new socket."""
@@ -127,13 +139,20 @@ class LogWriter:
 
     async def run(self) -> None:
         """Store what is submitted, until `stop` and everything submitted before it is stored."""
-        while not (self._stopping and self._is_idle):
-            if self._is_idle:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            await self._collect()
-            await self._store_next()
+        async with asyncio.TaskGroup() as storing:
+            while not (self._stopping and self._is_idle):
+                if self._is_idle:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                await self._collect()
+                await self._until(lambda: bool(self._free))
+                batch = self._next_batch()
+                if batch.nodes:
+                    await self._until(lambda: len(self._storing) == 1)
+                    await self._store(batch, self._lane())
+                else:
+                    storing.create_task(self._store(batch, self._lane()))
 
     async def stop(self, running: asyncio.Task[None]) -> None:
         """End `run`; when the database is away, it is waited for no longer than 20 s, and what is lost is counted."""
@@ -171,22 +190,33 @@ class LogWriter:
         except TimeoutError:
             return
 
-    async def _store_next(self) -> None:
-        batch = self._next_batch()
-        self.in_flight = len(batch.rows)
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait until it is true, which only the end of a batch makes it."""
+        while not condition():
+            self._ended.clear()
+            await self._ended.wait()
+
+    def _lane(self) -> int:
+        lane = min(self._free)
+        self._free.discard(lane)
+        return lane
+
+    async def _store(self, batch: Batch, lane: int) -> None:
         parts = [batch]
         while parts:
-            parts[:1] = await self._stored(parts[0])
+            parts[:1] = await self._stored(parts[0], self._lanes[lane])
+        del self._storing[batch]
+        self._free.add(lane)
         self.held_bytes -= _bytes_of(batch.rows)
-        self.stored += self.in_flight
+        self.stored += len(batch.rows)
         self.batches += 1
-        self.in_flight = 0
+        self._ended.set()
         self._resume()
 
-    async def _stored(self, batch: Batch) -> list[Batch]:
+    async def _stored(self, batch: Batch, store: Lane) -> list[Batch]:
         for attempt in range(1 << 62):
             try:
-                return await self._store(batch)
+                return await store(batch)
             except Exception as error:  # nothing may be lost: it is tried again until it works
                 if attempt == 0:
                     self._report("log_writer_failed", error=error)
@@ -202,8 +232,9 @@ class LogWriter:
             for node in queue.leaving:
                 node.is_closed = True
                 nodes[node] = None
-        self._storing_since, self._waiting_since = self._waiting_since, monotonic()
-        return Batch(rows, list(nodes))
+        batch = Batch(rows, list(nodes))
+        self._storing[batch], self._waiting_since = self._waiting_since, monotonic()
+        return batch
 
     def _rows_in_turns(self) -> list[LogRow]:
         """The oldest rows of each socket, as many of each, as far as it has them."""

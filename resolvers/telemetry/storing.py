@@ -37,7 +37,10 @@ _row_of = attrgetter(
 _UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.IntegrityConstraintViolationError)
 
 
-@dataclass(slots=True)
+LANES = 2  # lines over which batches are stored side by side
+
+
+@dataclass(slots=True, eq=False)
 class Batch:
     """What is stored at once: rows in their order, and nodes whose connections are new or have changed."""
 
@@ -61,11 +64,11 @@ class _Keys:
 
 
 class LogStore:
-    """Stores batches, over a line of its own that is opened anew when it is lost.
+    """Stores batches over lines of its own, each opened when it is wanted, and anew when it is lost.
 
     `open_line` opens one by its name; `make_partitions` is called when there is none for what is to be stored, and
-    `reconnected` when the line was lost: then connections may have been taken for dead, and must be stored again.
-    `counts` are of rows that cannot be stored.
+    `reconnected` when the first line was lost, which says that this writer lives: then connections may have been taken
+    for dead, and must be stored again. `counts` are of rows that cannot be stored.
     """
 
     def __init__(
@@ -79,17 +82,17 @@ class LogStore:
         self._reconnected = reconnected
         self._make_partitions = make_partitions
         self._counts = counts
-        self._line: CopyLine | None = None
+        self._lines: list[CopyLine | None] = [None] * LANES
         self._keys: list[_Keys] = []
 
     async def open(self) -> None:
         """Connect, and take a number, without which no key can be made."""
-        await self._connected()
+        await self._connected(0)
 
     async def close(self) -> None:
         """Hang up."""
-        if self._line:
-            await self._line.close()
+        for line in filter(None, self._lines):
+            await line.close()
 
     def new_connection_id(self) -> int:
         """A key for a connection, without asking the database. Overloaded after a million while it was away."""
@@ -99,12 +102,12 @@ class LogStore:
         keys.connections += 1
         return (keys.writer << CONNECTION_BITS) + keys.connections - 1
 
-    async def store(self, batch: Batch) -> list[Batch]:
-        """Store all of it, or fail: then the same batch may be tried again. What it answers is to be stored instead:
-        where something in it cannot be stored, the same with numbers written otherwise, and then its halves. What alone
-        cannot is counted, and gone.
+    async def store(self, batch: Batch, lane: int = 0) -> list[Batch]:
+        """Store all of it, or fail: then the same batch may be tried again, over the same lane. What it answers is to
+        be stored instead: where something in it cannot be stored, the same with numbers written otherwise, and then its
+        halves. What alone cannot is counted, and gone.
         """
-        line = await self._connected()
+        line = await self._connected(lane)
         if batch.is_in_doubt and await self._is_stored(line, batch):
             _note(batch)
             return []
@@ -156,11 +159,10 @@ class LogStore:
             await line.copy("peer_logs", COLUMNS, encoded(batch.rows, batch.first_id))
 
     async def _store_nodes(self, line: CopyLine, nodes: Sequence[Node]) -> None:
-        if names := [node.peer_id for node in nodes if node.peer_id]:
-            keys = {row.peer_id: row.id for row in await line.fetch(ADD_PEERS, peer_ids=names)}
-            for node in nodes:
-                if node.peer_id:
-                    node.belongs_to(keys[node.peer_id])
+        if names := {node: node.peer_id for node in nodes if node.peer_id}:  # more may say who they are meanwhile
+            keys = {row.peer_id: row.id for row in await line.fetch(ADD_PEERS, peer_ids=list(names.values()))}
+            for node, peer_id in names.items():
+                node.belongs_to(keys[peer_id])
         await line.fetch(STORE_CONNECTIONS, **_columns_of(nodes))
         for node in nodes:
             if node.has_unidentified_logs and node.peer_key:
@@ -179,38 +181,43 @@ class LogStore:
         keys.logs += count
         return first
 
-    async def _connected(self) -> CopyLine:
-        if self._line is None or self._line.is_lost:
-            self._line = await self._new_line()
-        if self._keys[-1].are_running_out:
-            await self._take_number(self._line)
-        return self._line
+    async def _connected(self, lane: int) -> CopyLine:
+        line = self._lines[lane]
+        if line is None or line.is_lost:
+            line = self._lines[lane] = await self._new_line(lane)
+        if lane == 0 and self._keys[-1].are_running_out:
+            await self._take_number(line)
+        return line
 
-    async def _new_line(self) -> CopyLine:
-        name = self._session_name
+    async def _new_line(self, lane: int) -> CopyLine:
+        name = self._session_name(lane)
         line = await self._open_line(name)
         try:
             if not self._keys:
                 await self._take_number(line)
                 return line
             await line.fetch(END_PREDECESSORS, name=name)
-            for keys in self._keys:
-                await line.fetch(HOLD_WRITER, writer=keys.writer)
-            self._reconnected()
+            if lane == 0:
+                await self._come_back(line)
         except BaseException:
             await line.close()
             raise
         return line
 
-    @property
-    def _session_name(self) -> str:
-        return f"podium telemetry {self._keys[0].writer}" if self._keys else "podium telemetry"
+    async def _come_back(self, line: CopyLine) -> None:
+        for keys in self._keys:
+            await line.fetch(HOLD_WRITER, writer=keys.writer)
+        self._reconnected()
+
+    def _session_name(self, lane: int) -> str:
+        names = ["podium telemetry", *(str(keys.writer) for keys in self._keys[:1]), *(["beside"] if lane else [])]
+        return " ".join(names)
 
     async def _take_number(self, line: CopyLine) -> None:
         writer = await line.fetchval(NEXT_WRITER)
         await line.fetch(HOLD_WRITER, writer=writer)
         self._keys.append(_Keys(writer))
-        await line.fetch(NAME_SESSION, name=self._session_name)
+        await line.fetch(NAME_SESSION, name=self._session_name(0))
 
 
 def _note(batch: Batch) -> None:

@@ -5,7 +5,8 @@ import asyncio
 import asyncpg
 from websockets.asyncio.client import connect
 
-from tests.harness import Running
+from tests.harness import Running, StartGateway, eventually
+from tests.senders import all_is_stored, message, open_node
 
 CONNECTED = '{"msg":"system.connected","network_id":"QmA","ts":"2026-12-01T00:00:00Z"}'
 OPEN = "SELECT count(*) FROM podium.peer_connections WHERE closed_at IS NULL"
@@ -30,3 +31,22 @@ async def test_open_sockets_that_were_taken_for_dead_are_open_again(
         await connection.execute(END_WRITERS)
         await node.send(CONNECTED)
         await is_open()
+
+
+async def test_what_was_on_its_way_twice_when_both_lines_were_lost_is_stored_once(
+    start_gateway: StartGateway, connection: asyncpg.Connection
+) -> None:
+    running = await start_gateway(db_batch_size="50")
+    async with open_node(running.url) as node:
+        await node.send(CONNECTED)
+        await eventually(lambda: running.gateway.telemetry.writer.stored == 1)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE podium.peer_logs IN EXCLUSIVE MODE")
+            for number in range(500):
+                await node.send(message(n=number))
+            await eventually(lambda: len(running.gateway.telemetry.writer._storing) == 2)
+            await eventually(lambda: running.gateway.telemetry.writer.waiting > 0)
+            assert len(await connection.fetch(END_WRITERS)) == 2
+        await all_is_stored(running)
+    numbers = await connection.fetch("SELECT (message->>'n')::int FROM podium.peer_logs WHERE type = 'block.import'")
+    assert sorted(row[0] for row in numbers) == list(range(500))
