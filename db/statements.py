@@ -30,11 +30,11 @@ TABLES = frozenset(
         *("audit_log", "benchmark_events", "benchmarks", "daily_rollups", "host_systems", "hourly_rollups"),
         *("idempotency_keys", "imports", "kept_round_trips"),
         *("models", "orchestrators", "peer_connections", "peer_logs", "peers", "pipelines"),
-        *("regions", "results", "rollup_state"),
+        *("regions", "results", "rollup_state", "streams", "viewers"),
     )
 )
 # They change many times a second, which nobody announces: an answer that is made of them is of the present alone.
-ALWAYS_CHANGING = frozenset(("peer_connections", "peer_logs", "peers"))
+ALWAYS_CHANGING = frozenset(("peer_connections", "peer_logs", "peers", "streams", "viewers"))
 MAX_PICKED = 500  # variants of one statement that are kept
 
 

@@ -35,6 +35,7 @@ from gateway.middleware import BodyLimit, CancelWhenGone, ForBrowsers, Observe
 from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of, replica_of, spans_of
 from gateway.server_timing import ServerTiming
 from gateway.settings import VERSION, Settings
+from gateway.streams import ViewerLimits
 from gateway.telemetry import Telemetry
 from resolvers.announcements import CHANNELS
 from resolvers.answers import AnswerMemory, Answers
@@ -57,6 +58,7 @@ from resolvers.replica import Replica
 from resolvers.retention import clear_payloads, drop_results
 from resolvers.rollups import build, repair
 from resolvers.shared_changes import SharedChanges
+from resolvers.streams.feed import CHANNEL as VIEWERS
 from resolvers.telemetry.retention import create_log_partitions, purge
 from resolvers.versions import PRESENT_S, Versions
 from schema.allowed import AllowedDocuments
@@ -140,6 +142,8 @@ class Gateway:
         report = self.metrics.report
         self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
         self.live_logs = LiveLogs(settings, self.db.beside_writers, self.authenticator, report)
+        connect_for_viewers = partial(ListeningLine.open, direct, (VIEWERS,), "podium viewers")
+        self.viewers = ViewerLimits(settings, self.db.write, connect_for_viewers, report)
         self.feeds = Feeds(operations_of(settings), self._backend())
         self.documents = self._documents()
         self.answering = Answering(self.feeds.operations, self.feeds.backend, Answers(self.versions, self.answers))
@@ -156,6 +160,7 @@ class Gateway:
         application = Starlette(
             routes=[
                 *self._graphql_routes(),  # first, because routes are tried in order and these are the busiest
+                *self.viewers.api(self.authenticator, is_open=self.settings.legacy_writes_open).routes(),
                 *self._leaderboard_api().routes(),
                 *self._benchmarks_api().routes(),
                 *self.telemetry.ingest.routes(),
@@ -176,7 +181,7 @@ class Gateway:
                     ForBrowsers,
                     memory=self.answers,
                     allow_origins=self.settings.http_origins,
-                    allow_methods=["GET", "HEAD", "POST"],
+                    allow_methods=["GET", "HEAD", "PATCH", "POST"],
                     allow_headers=["*"],
                     expose_headers=[*READABLE_HEADERS, *(["Server-Timing"] if shows_timing else [])],
                 ),
@@ -217,6 +222,7 @@ class Gateway:
     async def _lifespan(self, application: Starlette) -> AsyncIterator[None]:
         writer = asyncio.create_task(self.results.run(), name="results")
         log_writer = asyncio.create_task(self.telemetry.writer.run(), name="logs")
+        decider = asyncio.create_task(self.viewers.queue.run(), name="viewers")
         loops = {name: asyncio.create_task(loop, name=name) for name, loop in self._loops().items()}
         try:
             if first_regions := loops.get("first_regions"):
@@ -225,8 +231,10 @@ class Gateway:
         finally:
             await self.broadcast.close()
             await self.live_logs.feed.close()
+            await self.viewers.feed.close()
             self.results.stop()
-            await writer
+            self.viewers.queue.stop()
+            await asyncio.gather(writer, decider)
             await self.telemetry.writer.stop(log_writer)
             for task in loops.values():
                 task.cancel()
@@ -249,11 +257,12 @@ class Gateway:
     def _loops_of_the_leader(self) -> Loops:
         """What runs in one process among all gateways of a database: a loop that others must not run goes here."""
         report = self.metrics.report
-        loops = {
+        loops: dict[str, Callable[[], Coroutine[None, None, None]]] = {
             "partitions": partial(make_partitions, self._create_partitions, report),
             "keys": partial(purge_keys, partial(forget_keys, self.db), report),
             "purge": partial(purge_regularly, self._purge, report, self.settings.purge_interval_s.total_seconds()),
             "rollups": partial(keep_rollups, partial(build, self.db, report), partial(repair, self.db, report), report),
+            **self.viewers.loops_of_the_leader(),
         }
         if steps := self._retention():
             loops["retention"] = partial(let_go, steps, report)
@@ -374,6 +383,7 @@ class Gateway:
         watch("podium_subscribers", "Subscriptions that are told of events.", lambda: self.feeds.ready)
         watch("podium_feeds", "Different subscriptions among them.", lambda: self.feeds.number)
         self.telemetry.show(self.metrics)
+        self.viewers.show(self.metrics, lambda: self.leader.leads)
         self.live_logs.show(self.metrics)
         watch("podium_is_leader", "1 where the loops run that one gateway runs for all.", lambda: self.leader.leads)
 

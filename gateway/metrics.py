@@ -95,11 +95,17 @@ class Metrics:
         """Show a count by the very name that another system gave it; OpenMetrics' counters end with _total."""
         self.registry.register(_Watched(UnknownMetricFamily, name, documentation, "state", read))
 
-    def watch_counts(self, name: str, documentation: str, read: Callable[[], Mapping[str, float] | float]) -> None:
-        """Show a counter, or several by `source`, that somebody else counts; they are read whenever metrics are asked
+    def watch_counts(
+        self,
+        name: str,
+        documentation: str,
+        read: Callable[[], Mapping[str, float] | float],
+        label: str = "source",
+    ) -> None:
+        """Show a counter, or several by this label, that somebody else counts; they are read whenever metrics are asked
         for.
         """
-        self.registry.register(_Watched(CounterMetricFamily, name, documentation, "source", read))
+        self.registry.register(_Watched(CounterMetricFamily, name, documentation, label, read))
 
     def collect(self) -> list[Metric]:
         """The present values."""

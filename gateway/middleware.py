@@ -154,8 +154,8 @@ class _Watch:
 
 
 class ForBrowsers:
-    """CORS and compression, past which go the posts of programs that ask for neither: that is a tenth of what a small
-    one costs, and no cache has to know.
+    """CORS and compression, past which go the posts and patches of programs that ask for neither: that is a tenth of
+    what a small one costs, and no cache has to know.
     """
 
     def __init__(self, app: ASGIApp, /, memory: AnswerMemory, **cors: Any) -> None:
@@ -164,7 +164,8 @@ class ForBrowsers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        is_plain = scope["type"] == "http" and scope["method"] == "POST" and _ASKING.isdisjoint(dict(scope["headers"]))
+        is_change = scope["type"] == "http" and scope["method"] in ("POST", "PATCH")
+        is_plain = is_change and _ASKING.isdisjoint(dict(scope["headers"]))
         await (self._plain if is_plain else self._full)(scope, receive, send)
 
 

@@ -82,6 +82,14 @@ def _limit(least: int) -> Any:
     return BeforeValidator(parse)
 
 
+def _rate(value: Any) -> str | None:
+    if value is None or value == "none":
+        return None
+    if not re.fullmatch(r"[1-9]\d{0,8}/(second|minute|hour|day)", str(value).strip(), re.ASCII):
+        raise ValueError("so many times a second, minute, hour or day, like 600/minute, or none for no limit")
+    return str(value).strip()
+
+
 def _scopes(value: Any) -> Any:
     return () if value == "none" else _words(value)
 
@@ -180,6 +188,10 @@ class Settings(BaseSettings):
     slow_operation: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=1)
     start_time_window: Hours = timedelta(hours=24)
     stats_retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    stream_id_expiry_h: Annotated[timedelta, _duration_in("h", may_be_zero=True)] = timedelta(hours=720)
+    stream_lease_s: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(0)
+    stream_limit: int = Field(default=3, ge=0, le=1000)
+    stream_mint_rate: Annotated[str | None, BeforeValidator(_rate)] = "600/minute"
     telemetry_allow: Networks | None = None
     telemetry_buffer_bytes: int = Field(default=16 << 20, ge=1 << 20)
     telemetry_buffer_messages: int = Field(default=32_768, ge=1024)

@@ -12,6 +12,8 @@ PodiumError                 code                  status
 ├── PostingDisabled         POSTING_DISABLED      403
 ├── IdempotencyConflict     IDEMPOTENCY_CONFLICT  409
 ├── PayloadTooLarge         PAYLOAD_TOO_LARGE     413
+├── StreamLimitReached      STREAM_LIMIT_REACHED  403
+├── RateLimited             RATE_LIMITED          429
 ├── TooManySubscriptions    TOO_MANY_SUBSCRIPTIONS 429
 ├── SlowConsumer            SLOW_CONSUMER         503
 ├── MayHaveMissed           MAY_HAVE_MISSED       503
@@ -168,6 +170,29 @@ class PayloadTooLarge(PodiumError):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"the body is larger than {limit_bytes} bytes")
+
+
+class StreamLimitReached(PodiumError):
+    """A viewer watches as many streams as it may."""
+
+    code = "STREAM_LIMIT_REACHED"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this viewer watches as many streams as it may", hint="deactivate one, or have the limit raised"
+        )
+
+
+class RateLimited(PodiumError):
+    """A client does something more often than it may; `retry_after_s` is when it may again."""
+
+    code = "RATE_LIMITED"
+    status = 429
+
+    def __init__(self, rate: str, retry_after_s: int) -> None:
+        super().__init__(f"more often than {rate}", hint=f"try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
 
 
 class TooManySubscriptions(PodiumError):

@@ -46,6 +46,7 @@ PATHS = (
     *("/api/post_stats", "/api/", "/api/none", "/none", *["/export/stats"] * 3),
     *("/nodes", "/nodes/logs", "/nodes/log_stats", "/reputation", "/reputation/logged", "/reputation/Qm"),
     *("/benchmarks", "/benchmarks/1/events", "/benchmarks/1/targets", "/benchmarks/2/targets"),
+    *("/users/newId", "/streams/newId", "/streams/x/activate", "/STREAMS/%ff/deactivate/", "/streams/"),
     *("/benchmarks/events", "/host_systems"),  # not /stats/db, which is there to name tables
 )
 AT = "2019-01-01T00:00:00"
@@ -73,7 +74,7 @@ PARAMETERS = (
     *("peer_id", "msg", "target", "start_time", "end_time", "max_age_s"),
 )
 HEADERS = (
-    *("webhook-id", "webhook-timestamp", "webhook-signature"),
+    *("x-userid", "webhook-id", "webhook-timestamp", "webhook-signature"),
     *("Accept", "Accept-Encoding", "Authorization", "Content-Type", "Content-Encoding", "Cookie", "Expect", "Host"),
     *("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "Origin", "Range", "Referer", "TE", "Upgrade"),
     *("Access-Control-Request-Headers", "Access-Control-Request-Method", "X-Forwarded-For", "X-Request-Id"),

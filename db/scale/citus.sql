@@ -1,5 +1,5 @@
 -- Spreads podium's tables over the workers of a Citus cluster: results and roll-ups by
--- orchestrator, telemetry by node, the small tables to all.
+-- orchestrator, telemetry by node, viewers by themselves, the small tables to all.
 --
 -- Run it once on the coordinator, as the owner of the tables, after `CREATE EXTENSION citus` and the migrations:
 --   psql -1 -v ON_ERROR_STOP=1 -d podium -f db/scale/citus.sql
@@ -29,6 +29,7 @@ SELECT create_reference_table('podium.pipelines');
 SELECT create_reference_table('podium.models');
 SELECT create_reference_table('podium.peers');
 SELECT create_reference_table('podium.peer_connections');
+SELECT create_reference_table('podium.streams');
 
 -- All that is of one orchestrator is in one shard, with its partitions; a statement that names one asks one worker.
 SELECT create_distributed_table('podium.results', 'orchestrator_id');
@@ -37,6 +38,9 @@ SELECT create_distributed_table('podium.daily_rollups', 'orchestrator_id', coloc
 
 -- And all that one node has said; what was said before a node said who it is (peer_id 0) is in one shard.
 SELECT create_distributed_table('podium.peer_logs', 'peer_id');
+
+-- What a viewer watches is in its row, and so are the lock and the decision: in one shard.
+SELECT create_distributed_table('podium.viewers', 'id');
 
 -- The other tables stay on the coordinator. audit_log has a trigger, which Citus allows neither on distributed nor on
 -- reference tables; idempotency_keys has one row per key for a day, and is purged with FOR UPDATE SKIP LOCKED, which works

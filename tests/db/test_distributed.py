@@ -13,6 +13,7 @@ from tests.harness import StartGateway
 CITUS = Path(__file__).parents[2] / "db" / "scale" / "citus.sql"
 SCALE = Path(__file__).parents[2] / "docs" / "scale.md"
 DISTRIBUTED = frozenset(re.findall(r"create_distributed_table\('podium\.(\w+)'", CITUS.read_text()))
+KEYS = dict(re.findall(r"create_distributed_table\('podium\.(\w+)', '(\w+)'", CITUS.read_text()))
 REFERENCE = frozenset(re.findall(r"create_reference_table\('podium\.(\w+)'", CITUS.read_text()))
 ON_COORDINATOR = frozenset(
     (
@@ -75,6 +76,7 @@ PLANS = {
             "server.position",
             "server.try_leadership",
             "server.relations",
+            *("streams.add_stream", "streams.streams_by_id", "streams.forget_streams"),
         ),
         *("benchmarks.benchmarks", "benchmarks.count_benchmarks", "benchmarks.benchmarks_by_id"),
         *("benchmarks.add_benchmark", "benchmarks.events_of", "benchmarks.add_event"),
@@ -89,6 +91,7 @@ PLANS = {
         *("log_pages.count_logs", "opinions.about_in_some"),
         "telemetry_retention.trim_until",
         "telemetry.is_stored",
+        *("streams.viewers_by_id", "streams.count_active"),
     ),
     Plan.WRITES: (
         *("results.store_results", "rollups.forget_hour", "rollups.sum_hour", "rollups.forget_day"),
@@ -96,6 +99,7 @@ PLANS = {
         *("rollups.forget_cells_of_day", "rollups.sum_cells_of_day", "telemetry_retention.trim"),
         "telemetry_import.store_logs",
         "telemetry.adopt_logs",
+        *("streams.add_viewer", "streams.set_limit", "streams.release"),
     ),
     Plan.UNPROVEN: (
         *("audit.withdraw_matching", "audit.withdraw_by_key", "audit.restore_results"),
@@ -107,6 +111,7 @@ PLANS = {
         *("results.results_by_key", "results.announced_results"),
         "reputation.latest",
         "benchmarks.targets",
+        *("streams.decide", "streams.expire", "streams.forget_viewers"),
         *("peer_pages.by_name", "peer_pages.by_last_seen", "peer_pages.count_peers", "peer_pages.last_seen"),
         *("log_pages.logs", "log_pages.counts", "opinions.about", "opinions.count_about"),
         *("opinions.given", "opinions.count_given"),
@@ -204,7 +209,7 @@ def test_the_document_says_what_becomes_of_a_statement_that_does_not_run(name: s
 
 async def test_what_is_unique_is_so_within_a_shard(connection: asyncpg.Connection) -> None:
     for row in await connection.fetch(UNIQUE, list(DISTRIBUTED)):
-        assert "orchestrator_id" in row["columns"], row["index"]
+        assert KEYS[row["table"]] in row["columns"], row["index"]
 
 
 async def test_no_table_that_is_spread_has_triggers(connection: asyncpg.Connection) -> None:
@@ -228,6 +233,6 @@ async def test_the_script_runs_and_a_gateway_serves_afterwards(
     called = await connection.fetch("SELECT relation::text, by, beside FROM public.called")
     places = {row["relation"]: (row["by"], row["beside"]) for row in called}
     assert len(places) == len(DISTRIBUTED | REFERENCE)
-    assert {by for by, _ in places.values()} == {None, "orchestrator_id", "peer_id"}
+    assert {by for by, _ in places.values()} == {None, "orchestrator_id", "peer_id", "id"}
     assert (await running.post_stat(orchestrator="0x2", **{**result, "model": "n"})).status_code == 200
     assert [row["id"] for row in await connection.fetch("SELECT id FROM podium.models ORDER BY id")] == [1, 2]

@@ -21,10 +21,10 @@ WHERE c.relnamespace = 'podium'::regnamespace AND c.relkind IN ('r', 'p', 'v', '
 ROLL_UPS = {"hourly_rollups", "daily_rollups"}
 UNANNOUNCED = {"idempotency_keys", "imports", "rollup_state", "kept_round_trips", *ROLL_UPS, *ALWAYS_CHANGING}
 # Their tables are not seen from outside: those that make partitions change no row, drop_results_partitions announces
-# what it does, nobody needs to hear of dropped logs, and reported_peers reads none.
+# what it does, nobody needs to hear of dropped logs, reported_peers and decide_streams read none.
 FUNCTIONS = {
     *("create_results_partitions", "drop_results_partitions", "create_peer_log_partitions"),
-    *("drop_peer_log_partitions", "reported_peers"),
+    *("drop_peer_log_partitions", "reported_peers", "decide_streams"),
 }
 
 

@@ -1,0 +1,80 @@
+-- migrate:up
+SET LOCAL lock_timeout = '4s';
+SET LOCAL statement_timeout = '60s';
+
+-- Who may watch. What they watch is in the row itself: {"<stream>": [since, until]} in ms, until null where it never ends,
+-- so that whoever holds the lock of the row holds all that a decision needs. expires_at is not later than the first until.
+-- A stream_limit of NULL is that of the gateway. Ids that are never used expire.
+CREATE TABLE podium.viewers (
+  id text COLLATE "C" PRIMARY KEY CHECK (char_length(id) BETWEEN 1 AND 128),
+  active jsonb NOT NULL DEFAULT '{}',
+  expires_at timestamptz,
+  stream_limit integer CHECK (stream_limit >= 0),
+  is_used boolean NOT NULL DEFAULT false,
+  created_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE INDEX viewers_expires_at ON podium.viewers (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX viewers_unused ON podium.viewers (created_at) WHERE NOT is_used;
+
+-- What can be watched.
+CREATE TABLE podium.streams (
+  id text COLLATE "C" PRIMARY KEY CHECK (char_length(id) BETWEEN 1 AND 128),
+  is_used boolean NOT NULL DEFAULT false,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX streams_unused ON podium.streams (created_at) WHERE NOT is_used;
+
+-- What becomes of what a viewer watches when it asks for these things, one after the other: to activate streams, or to
+-- deactivate them. It reads and writes nothing: its caller holds the lock of the viewer's row. Leases that have ended by
+-- then are given back first. A stream that is active is known, whatever has become of its id.
+CREATE FUNCTION podium.decide_streams(
+  INOUT active jsonb, INOUT expires_at timestamptz, seats integer, asked text[], activates boolean[], known boolean[],
+  at timestamptz, lease_s double precision, OUT verdicts text[], OUT expired integer
+) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+  since bigint := floor(extract(epoch FROM at) * 1000)::bigint;
+  until jsonb := coalesce(to_jsonb(since + (lease_s * 1000)::bigint), 'null');
+  held integer := (SELECT count(*) FROM jsonb_object_keys(active));
+  is_held boolean;
+BEGIN
+  verdicts := '{}';
+  expired := 0;
+  IF expires_at <= at THEN
+    active := (SELECT coalesce(jsonb_object_agg(s.key, s.value), '{}') FROM jsonb_each(active) AS s
+      WHERE s.value -> 1 = 'null' OR (s.value ->> 1)::bigint > since);
+    expired := held - (SELECT count(*) FROM jsonb_object_keys(active));
+    held := held - expired;
+  END IF;
+  FOR i IN 1 .. cardinality(asked) LOOP
+    is_held := active ? asked[i];
+    IF NOT is_held AND NOT known[i] THEN
+      verdicts := verdicts || 'unknown_stream'::text;
+    ELSIF NOT activates[i] THEN
+      active := active - asked[i];
+      held := held - is_held::integer;
+      verdicts := verdicts || CASE WHEN is_held THEN 'deactivated' ELSE 'was_not_active' END;
+    ELSIF is_held THEN
+      active := jsonb_set(active, ARRAY[asked[i], '1'], until);
+      verdicts := verdicts || 'renewed'::text;
+    ELSIF held < seats THEN
+      active := active || jsonb_build_object(asked[i], jsonb_build_array(since, until));
+      held := held + 1;
+      verdicts := verdicts || 'activated'::text;
+    ELSE
+      verdicts := verdicts || 'limit_reached'::text;
+    END IF;
+  END LOOP;
+  IF expires_at IS NOT NULL OR lease_s IS NOT NULL THEN
+    expires_at := (SELECT to_timestamp(min((s.value ->> 1)::bigint) / 1000.0) FROM jsonb_each(active) AS s);
+  END IF;
+END
+$$;
+
+-- migrate:down
+SET LOCAL lock_timeout = '4s';
+
+DROP FUNCTION podium.decide_streams(jsonb, timestamptz, integer, text[], boolean[], boolean[], timestamptz, double precision);
+DROP TABLE podium.streams;
+DROP TABLE podium.viewers;

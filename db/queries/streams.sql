@@ -1,0 +1,117 @@
+-- Who watches what: viewers, the streams that they may watch, and how many of them at the same time.
+
+-- piece: changed_viewers
+UPDATE podium.viewers AS v SET active = d.active, expires_at = d.expires_at, is_used = true
+FROM decided AS d WHERE v.id = d.id AND (v.active <> d.active OR v.expires_at IS DISTINCT FROM d.expires_at)
+RETURNING v.id
+
+-- piece: told
+-- A notification has room for 8,000 bytes.
+SELECT pg_notify('podium_viewers', string_agg(c.id, chr(10))) FROM (
+  SELECT id, sum(octet_length(id) + 1) OVER (ORDER BY id) / 7000 AS part FROM changed
+) AS c
+GROUP BY c.part
+
+-- name: decide(viewers, streams, activates, limit, lease_s, at)
+-- Decides what viewers ask for and writes what becomes of it, by the rows as they are once they are locked: who waits for a
+-- lock goes on with what the one before has left. Locks are taken in the order of ids, so that nobody waits in a circle.
+-- Streams that are used for the first time are marked, unless somebody else is at it.
+WITH asked AS MATERIALIZED (
+  SELECT a.viewer, a.stream, a.activates, a.place, s.id IS NOT NULL AS is_known, s.is_used
+  FROM unnest($1::text[], $2::text[], $3::boolean[]) WITH ORDINALITY AS a (viewer, stream, activates, place)
+  LEFT JOIN podium.streams AS s ON s.id = a.stream
+), locked AS MATERIALIZED (
+  SELECT id, active, expires_at, stream_limit FROM podium.viewers WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
+), grouped AS MATERIALIZED (
+  SELECT viewer, array_agg(stream ORDER BY place) AS streams, array_agg(activates ORDER BY place) AS activates,
+    array_agg(is_known ORDER BY place) AS known, array_agg(place ORDER BY place) AS places
+  FROM asked GROUP BY viewer
+), decided AS MATERIALIZED (
+  SELECT l.id, g.places, d.active, d.expires_at, d.verdicts, d.expired
+  FROM locked AS l JOIN grouped AS g ON g.viewer = l.id
+  CROSS JOIN LATERAL podium.decide_streams(l.active, l.expires_at, coalesce(l.stream_limit, $4), g.streams, g.activates,
+    g.known, coalesce($6::timestamptz, now()), $5::double precision) AS d
+), changed AS (
+  {changed_viewers}
+), told AS (
+  {told}
+), used AS (
+  UPDATE podium.streams SET is_used = true WHERE id IN (
+    SELECT s.id FROM podium.streams AS s WHERE s.id = ANY (ARRAY(
+      SELECT a.stream FROM asked AS a JOIN changed AS c ON c.id = a.viewer WHERE a.activates AND NOT a.is_used
+    )) FOR UPDATE SKIP LOCKED
+  )
+)
+SELECT places, verdicts, expired FROM decided WHERE (SELECT count(*) FROM told) >= 0
+
+-- name: expire(at, batch)
+-- Gives leases back that have ended. What is locked is being decided, which does the same.
+WITH due AS MATERIALIZED (
+  SELECT id, active, expires_at FROM podium.viewers WHERE expires_at <= coalesce($1::timestamptz, now())
+  ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), decided AS MATERIALIZED (
+  SELECT due.id, d.active, d.expires_at, d.expired FROM due
+  CROSS JOIN LATERAL podium.decide_streams(due.active, due.expires_at, 0, '{}', '{}', '{}',
+    coalesce($1::timestamptz, now()), NULL) AS d
+), changed AS (
+  {changed_viewers}
+), told AS (
+  {told}
+)
+SELECT count(*) AS viewers, coalesce(sum(expired), 0) AS streams FROM decided WHERE (SELECT count(*) FROM told) >= 0
+
+-- name: release(viewer, streams)
+-- Frees some of a viewer's streams, or all of them if NULL. expires_at may be too early then, which expire finds.
+WITH changed AS (
+  UPDATE podium.viewers SET active = CASE WHEN $2::text[] IS NULL THEN '{}' ELSE active - $2::text[] END
+  WHERE id = $1 RETURNING id
+), told AS (
+  {told}
+)
+SELECT id FROM changed WHERE (SELECT count(*) FROM told) >= 0
+
+-- name: set_limit(viewer, limit)
+-- What is watched already goes on.
+WITH changed AS (
+  UPDATE podium.viewers SET stream_limit = $2, is_used = true WHERE id = $1 RETURNING id
+), told AS (
+  {told}
+)
+SELECT id FROM changed WHERE (SELECT count(*) FROM told) >= 0
+
+-- name: add_viewer()
+INSERT INTO podium.viewers (id) VALUES (gen_random_uuid()::text) RETURNING id
+
+-- name: add_stream()
+INSERT INTO podium.streams (id) VALUES (gen_random_uuid()::text) RETURNING id
+
+-- name: viewers_by_id(ids)
+SELECT id, stream_limit, active, created_at FROM podium.viewers WHERE id = ANY ($1::text[])
+
+-- name: streams_by_id(ids)
+SELECT id, created_at FROM podium.streams WHERE id = ANY ($1::text[])
+
+-- name: count_active()
+SELECT count(*) AS viewers, coalesce(sum((SELECT count(*) FROM jsonb_object_keys(v.active))), 0)::bigint AS streams
+FROM podium.viewers AS v WHERE v.active <> '{}'
+
+-- name: forget_viewers(age_s, at, batch)
+-- Those that were made so long ago and never used.
+WITH gone AS (
+  DELETE FROM podium.viewers WHERE id IN (
+    SELECT id FROM podium.viewers
+    WHERE NOT is_used AND created_at < coalesce($2::timestamptz, now()) - make_interval(secs => $1::double precision)
+    ORDER BY created_at LIMIT $3 FOR UPDATE SKIP LOCKED
+  ) RETURNING 1
+)
+SELECT count(*) FROM gone
+
+-- name: forget_streams(age_s, at, batch)
+WITH gone AS (
+  DELETE FROM podium.streams WHERE id IN (
+    SELECT id FROM podium.streams
+    WHERE NOT is_used AND created_at < coalesce($2::timestamptz, now()) - make_interval(secs => $1::double precision)
+    ORDER BY created_at LIMIT $3 FOR UPDATE SKIP LOCKED
+  ) RETURNING 1
+)
+SELECT count(*) FROM gone

@@ -1,0 +1,1 @@
+"""Who watches what: viewers, how many streams they may watch at the same time, and those that they do."""

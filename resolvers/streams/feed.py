@@ -1,0 +1,113 @@
+"""Tells subscribers that something has changed about a viewer, as soon as the database calls it out."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from resolvers.errors import NotFound, PodiumError, Unavailable
+from resolvers.sources import States, Stream
+from resolvers.streams.seats import Seats
+from resolvers.streams.viewers import Viewer
+
+CHANNEL = "podium_viewers"
+PATIENCE_S = 1.5
+
+
+class ViewerFeed:
+    """Who wants to know of which viewers. `listen` makes the loop that hears of them, which runs while anybody does; to
+    it, this is the audience.
+    """
+
+    def __init__(self, seats: Seats, listen: Callable[["ViewerFeed"], Coroutine[Any, Any, None]]) -> None:
+        self._seats = seats
+        self._listen = listen
+        self._streams: dict[str, set[Stream[Any]]] = {}
+        self._is_up = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether anybody listens."""
+        return self._loop is not None
+
+    async def states(self, viewer: str) -> States[Viewer]:
+        """The viewer as it is, and as it is again when it has changed; NotFound if there is none, Unavailable when it
+        cannot be heard of.
+        """
+        changes: Stream[None] = Stream(partial(self._leave, viewer))
+        self._streams.setdefault(viewer, set()).add(changes)
+        if self._loop is None:
+            self._loop = asyncio.create_task(self._listen(self))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._is_up.wait()
+        except BaseException as error:
+            await changes.aclose()
+            if isinstance(error, TimeoutError):
+                raise Unavailable from None
+            raise
+        return States(changes, partial(self._read, viewer))
+
+    async def close(self) -> None:
+        """End all subscriptions."""
+        for stream in self._all():
+            await stream.aclose()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def heard(self, channel: str, payload: str) -> None:
+        """Viewers have changed."""
+        for viewer in payload.split("\n"):
+            for stream in self._streams.get(viewer, ()):
+                stream.put([None])
+
+    def line_answers(self, at: datetime) -> None:
+        """The line works; what was called out while there was none may be anything."""
+        if self._deadline:
+            self._deadline.cancel()
+            self._deadline = None
+        if not self._is_up.is_set():
+            self._is_up.set()
+            for stream in self._all():
+                stream.put([None])
+
+    def line_is_lost(self) -> None:
+        """Nothing is heard from now on, until the line answers again."""
+        self._is_up.clear()
+        if self._deadline is None:
+            self._deadline = asyncio.get_running_loop().call_later(PATIENCE_S, self._end_all, Unavailable())
+
+    async def _read(self, id_: str) -> Viewer:
+        viewer = await self._seats.viewer(id_)
+        if viewer is None:
+            raise NotFound("there is no viewer with this id", field="id")
+        return viewer
+
+    def _all(self) -> list[Stream[Any]]:
+        return [stream for streams in self._streams.values() for stream in streams]
+
+    def _end_all(self, error: PodiumError) -> None:
+        self._deadline = None
+        for stream in self._all():
+            stream.end(error)
+
+    def _leave(self, viewer: str, stream: Stream[Any]) -> None:
+        streams = self._streams.get(viewer, set())
+        streams.discard(stream)
+        if not streams:
+            self._streams.pop(viewer, None)
+        if self._loop and not self._streams:
+            self._hang_up(self._loop)
+
+    def _hang_up(self, loop: asyncio.Task[None]) -> None:
+        self._loop = None
+        self._is_up.clear()
+        if self._deadline:
+            self._deadline.cancel()
+            self._deadline = None
+        self._ending.add(loop)
+        loop.add_done_callback(self._ending.discard)
+        loop.cancel()
