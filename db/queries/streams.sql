@@ -1,8 +1,9 @@
 -- Who watches what: viewers, the streams that they may watch, and how many of them at the same time.
 
 -- piece: changed_viewers
+-- What has changed is told from the rows that were locked: this statement sees those of its beginning.
 UPDATE podium.viewers AS v SET active = d.active, expires_at = d.expires_at, is_used = true
-FROM decided AS d WHERE v.id = d.id AND (v.active <> d.active OR v.expires_at IS DISTINCT FROM d.expires_at)
+FROM decided AS d WHERE v.id = d.id AND d.has_changed
 RETURNING v.id
 
 -- piece: told
@@ -27,7 +28,8 @@ WITH asked AS MATERIALIZED (
     array_agg(is_known ORDER BY place) AS known, array_agg(place ORDER BY place) AS places
   FROM asked GROUP BY viewer
 ), decided AS MATERIALIZED (
-  SELECT l.id, g.places, d.active, d.expires_at, d.verdicts, d.expired
+  SELECT l.id, g.places, d.active, d.expires_at, d.verdicts, d.expired,
+    (d.active, d.expires_at) IS DISTINCT FROM (l.active, l.expires_at) AS has_changed
   FROM locked AS l JOIN grouped AS g ON g.viewer = l.id
   CROSS JOIN LATERAL podium.decide_streams(l.active, l.expires_at, coalesce(l.stream_limit, $4), g.streams, g.activates,
     g.known, coalesce($6::timestamptz, now()), $5::double precision) AS d
@@ -50,7 +52,9 @@ WITH due AS MATERIALIZED (
   SELECT id, active, expires_at FROM podium.viewers WHERE expires_at <= coalesce($1::timestamptz, now())
   ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), decided AS MATERIALIZED (
-  SELECT due.id, d.active, d.expires_at, d.expired FROM due
+  SELECT due.id, d.active, d.expires_at, d.expired,
+    (d.active, d.expires_at) IS DISTINCT FROM (due.active, due.expires_at) AS has_changed
+  FROM due
   CROSS JOIN LATERAL podium.decide_streams(due.active, due.expires_at, 0, '{}', '{}', '{}',
     coalesce($1::timestamptz, now()), NULL) AS d
 ), changed AS (

@@ -1,6 +1,8 @@
 """Viewers, their limits and ids, and who is told of them: by what both doors ask."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -16,6 +18,8 @@ from tests.harness import Running, StartGateway
 from tests.viewers import add
 
 HOUR = timedelta(hours=1)
+ACTIVATE = "UPDATE podium.viewers SET active = jsonb_build_object($2::text, '[1, null]'::jsonb) WHERE id = $1"
+LOCKED_OUT = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 END_LINES = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'podium viewers'"
 
 
@@ -189,3 +193,17 @@ async def test_a_viewer_that_is_not_there_cannot_be_subscribed_to(running: Runni
     with pytest.raises(NotFound):
         await anext(states)
     await states.aclose()
+
+
+@pytest.mark.parametrize("deed", [Seats.deactivate, Seats.release])
+async def test_what_waited_for_an_activation_ends_it(
+    seats: Seats, connection: asyncpg.Connection, deed: Callable[..., Awaitable[object]]
+) -> None:
+    (viewer,), (stream,) = await add(connection, viewers=1, streams=1)
+    async with connection.transaction():
+        await connection.execute(ACTIVATE, viewer, stream)
+        waiting = asyncio.create_task(deed(seats, viewer, [stream] if deed is Seats.release else stream))
+        async with asyncio.timeout(5):
+            while not await connection.fetchval(LOCKED_OUT):
+                await asyncio.sleep(0.01)
+    assert ids(await waiting) == []
