@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 HAS_NODE = node -e 'process.exit(parseInt(process.versions.node) < 22)' 2>/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench bench-full clients schema migrate assets lock clean
+.PHONY: help setup run test check bench bench-full clients autobahn schema migrate assets lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,12 @@ $(VENV)/codegen/.made: requirements-codegen.txt $(VENV)/.dev
 	@echo "installing a generator of clients, for tests, into $(VENV)/codegen"
 	@$(BIN)/python -m venv $(VENV)/codegen
 	@$(VENV)/codegen/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-codegen.txt
+	@touch $@
+
+$(VENV)/autobahn/.made: requirements-autobahn.txt $(VENV)/.dev
+	@echo "installing the cases of the Autobahn suite into $(VENV)/autobahn"
+	@$(BIN)/python -m venv $(VENV)/autobahn
+	@$(VENV)/autobahn/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-autobahn.txt
 	@touch $@
 
 $(VENV)/node/.made: requirements-node.txt | $(BIN)/python
@@ -66,6 +72,9 @@ bench-full: $(VENV)/.dev $(VENV)/node/.made  ## the same on more results and for
 clients: setup  ## try public JavaScript clients on a gateway with the demo set (needs Node 20.11 and npm)
 	@cd tests/clients && npm ci --silent && PODIUM="$(CURDIR)/$(BIN)/podium" node run.mjs $(ARGS)
 
+autobahn: $(VENV)/autobahn/.made  ## try the WebSockets by the cases of the Autobahn suite, about a minute
+	@$(BIN)/python -m tests.autobahn $(VENV)/autobahn/bin/kosoku $(VENV)/autobahn/reports
+
 schema: setup  ## write the GraphQL schema to schema/schema.graphql
 	@$(BIN)/podium schema > schema/schema.graphql
 
@@ -81,6 +90,7 @@ lock: $(VENV)/.dev  ## pin the newest allowed requirements, with hashes and with
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml --extra build --extra otel --group dev -c requirements-otel.txt -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header --group codegen -o requirements-codegen.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header --group node -o requirements-node.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header --group autobahn -o requirements-autobahn.txt
 
 clean:  ## remove the environment and caches, never data
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from websockets.frames import Frame, Opcode
 
-from gateway.protocol import WebSocket
+from gateway.protocol import WebSocket, is_utf8
 
 Take = Callable[[list[bytes]], None]
 
@@ -19,6 +19,7 @@ class MessageSocket(WebSocket):
 
     _take: Take | None = None
     heard_at = 0.0
+    _is_text = False  # the message that comes in parts
 
     def handle_connect(self, event: Any) -> None:
         """The handshake."""
@@ -41,8 +42,7 @@ class MessageSocket(WebSocket):
         self.heard_at = self.loop.time()
         self.conn.receive_data(data)
         self._deliver(self._take)
-        if self.conn.parser_exc is not None and not self.close_sent:
-            self._refuse()
+        self.refuse_errors()
 
     def ping(self) -> None:
         """Ask for a sign of life."""
@@ -80,38 +80,40 @@ class MessageSocket(WebSocket):
         super().connection_lost(exc)
         self._take = None
 
-    def _refuse(self) -> None:
-        """Say what is wrong, and read on until the client has ended its side, for 5 s at most.
-
-        A connection that is closed with something unread is reset, and the client would not see why.
-        """
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.transport.write_eof()
-        self.close_sent = True
-        self._cut_later()
-
     def _deliver(self, take: Take) -> None:
         messages: list[bytes] = []
         others: list[Frame] = []
-        frames: list[Any] = self.conn.events_received()
-        for event in frames:
-            opcode = event.opcode
-            if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
-                if event.fin:
-                    messages.append(event.data)
-                else:
-                    self.frames = [event.data]
-            elif opcode is Opcode.CONT:
-                self.frames.append(event.data)
-                if event.fin:
-                    messages.append(b"".join(self.frames))
-                    self.frames = []
-            else:
-                others.append(event)
+        is_sound = self._sort(self.conn.events_received(), messages, others)
         if messages:
             take(messages)
         for event in others:
             self._control(event)
+        if not is_sound and not self.close_sent:
+            self.refuse_text()
+
+    def _sort(self, frames: list[Any], messages: list[bytes], others: list[Frame]) -> bool:
+        """Whether all texts are UTF-8; what follows one that is not is left out."""
+        for event in frames:
+            opcode = event.opcode
+            if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+                if not event.fin:
+                    self.frames, self._is_text = [event.data], opcode is Opcode.TEXT
+                    continue
+                data, is_text = event.data, opcode is Opcode.TEXT
+            elif opcode is Opcode.CONT:
+                if event.data:  # of empty ones there may be any number
+                    self.frames.append(event.data)
+                if not event.fin:
+                    continue
+                data, is_text = b"".join(self.frames), self._is_text
+                self.frames = []
+            else:
+                others.append(event)
+                continue
+            if is_text and not data.isascii() and not is_utf8(data):
+                return False
+            messages.append(data)
+        return True
 
     def _control(self, event: Frame) -> None:
         if event.opcode is Opcode.PING:

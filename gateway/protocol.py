@@ -6,6 +6,9 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
 
 MAX_HEAD_BYTES = 64 << 10
 CLOSE_TIMEOUT_S = 5.0  # for a client to read what it was sent, before its connection is cut
@@ -79,6 +82,17 @@ class JoinedWrites:
             self._head = b""
 
 
+class Connection(ServerProtocol):
+    """Lets a client close in the middle of a message, as RFC 6455 does; websockets takes that for an error."""
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        """Close with this code, unless it is for a goodbye that was not answered."""
+        if self.close_rcvd is not None and self.state is OPEN:
+            has_code = self.close_rcvd.code != CloseCode.NO_STATUS_RCVD
+            code, reason = self.close_rcvd.code if has_code else CloseCode.NORMAL_CLOSURE, ""
+        super().fail(code, reason)
+
+
 class WebSocket(WebSocketsSansIOProtocol):
     """Takes whole frames, any number of them at once, from applications that know the extension `podium.frames`.
 
@@ -87,6 +101,11 @@ class WebSocket(WebSocketsSansIOProtocol):
     """
 
     on_writable: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
+        offered = self.conn.available_extensions
+        self.conn = Connection(extensions=offered, max_size=self.config.ws_max_size, logger=self.logger)
 
     def connection_made(self, transport: Any) -> None:
         """A client has connected."""
@@ -97,6 +116,46 @@ class WebSocket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.close_sent:
             self.scope["extensions"]["podium.frames"] = cast(Any, self)
+
+    def data_received(self, data: bytes) -> None:
+        """What the client has sent; what comes before an error counts."""
+        self.conn.receive_data(data)
+        self.handle_events()
+        self.refuse_errors()
+
+    def handle_cont(self, event: Frame) -> None:
+        """A part of a message; of empty ones there may be any number, and they would be kept."""
+        if event.data or event.fin:
+            super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is whole."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            self.frames = [b"".join(self.frames)]
+            if not is_utf8(self.frames[0]):
+                self.refuse_text()
+                return
+        super().send_receive_event_to_app()
+
+    def refuse_errors(self) -> None:
+        """Close if the client has broken the protocol."""
+        if self.close_sent:
+            return
+        if self.conn.parser_exc is not None:
+            self.handle_parser_exception()
+        elif self.conn.handshake_exc is not None and not self.handshake_initiated:  # its headers were too large
+            self._leave()
+
+    def refuse_text(self) -> None:
+        """Close: a text was none."""
+        self.conn.fail(CloseCode.INVALID_DATA, "invalid UTF-8")
+        self.handle_parser_exception()
+
+    def handle_parser_exception(self) -> None:
+        """Tell the application, and the client."""
+        if (close := self.conn.close_sent) is not None:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
+        self._leave()
 
     @property
     def can_write(self) -> bool:
@@ -139,5 +198,29 @@ class WebSocket(WebSocketsSansIOProtocol):
     def _is_closing(self) -> bool:
         return self.close_sent or self.disconnected or self.transport.is_closing()
 
+    def _leave(self) -> None:
+        """Say what there is to say, and read on until the client has ended its side, for 5 s at most.
+
+        A connection that is closed with something unread is reset, and the client would not see why.
+        """
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write_eof()
+        self.close_sent = True
+        self.close_timer = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+
     def _cut_later(self) -> None:
         self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
+
+
+def is_utf8(text: bytes) -> bool:
+    """Whether it is; most are ASCII, which is seen at once."""
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

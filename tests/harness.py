@@ -147,12 +147,19 @@ NewDatabase = Callable[..., Awaitable[Database]]
 async def serving(gateway: Gateway) -> AsyncIterator[Running]:
     """A gateway that serves inside the block."""
     await gateway.open()
-    sockets = {"ws": MessageSocket, "ws_max_size": gateway.settings.max_body_bytes, "ws_per_message_deflate": False}
     async with (
-        _listening(gateway.application(), http=Http, **sockets) as url,
+        serving_application(gateway.application(), gateway.settings.max_body_bytes) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as client,
     ):
         yield Running(gateway, client, url)
+
+
+@asynccontextmanager
+async def serving_application(application: Starlette, max_bytes: int) -> AsyncIterator[str]:
+    """The URL of an application that is served inside the block, as the gateway's is; messages have a bound."""
+    sockets = {"ws": MessageSocket, "ws_max_size": max_bytes, "ws_per_message_deflate": False}
+    async with _listening(application, http=Http, **sockets) as url:
+        yield url
 
 
 @asynccontextmanager

@@ -3,10 +3,12 @@
 import asyncio
 
 import asyncpg
+import orjson
 from websockets.asyncio.client import connect
 
 from tests.harness import Running, StartGateway, eventually
-from tests.senders import all_is_stored, message, open_node
+from tests.raw_sockets import BINARY, TEXT, frame, open_raw_socket
+from tests.senders import all_is_stored, message, open_node, stored
 
 CONNECTED = '{"msg":"system.connected","network_id":"QmA","ts":"2026-12-01T00:00:00Z"}'
 OPEN = "SELECT count(*) FROM podium.peer_connections WHERE closed_at IS NULL"
@@ -50,3 +52,18 @@ async def test_what_was_on_its_way_twice_when_both_lines_were_lost_is_stored_onc
         await all_is_stored(running)
     numbers = await connection.fetch("SELECT (message->>'n')::int FROM podium.peer_logs WHERE type = 'block.import'")
     assert sorted(row[0] for row in numbers) == list(range(500))
+
+
+async def test_a_text_that_is_not_utf_8_ends_its_socket_and_bytes_that_are_not_are_refused(
+    running: Running, connection: asyncpg.Connection
+) -> None:
+    broken = message(n=2).replace(b"2", b"\xff")
+    async with open_raw_socket(running.url, "/") as node:
+        await node.send(
+            frame(BINARY, broken), frame(TEXT, message(n=1)), frame(TEXT, broken), frame(TEXT, message(n=3))
+        )
+        assert await node.closed_with() == 1007
+    await eventually(lambda: len(running.gateway.telemetry.ingest) == 0)
+    await all_is_stored(running)
+    assert running.gateway.telemetry.counts["malformed"] == 1
+    assert [orjson.loads(row["message"])["n"] for row in await stored(connection)] == [1]
