@@ -48,6 +48,9 @@ class Attempts:
         except Unavailable:
             self._next_trial_at = self._clock() + PAUSE_S
             raise
+        except Exception:  # the database is there, and says so
+            self._next_trial_at = None
+            raise
         self._next_trial_at = None
         return found
 
