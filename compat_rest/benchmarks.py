@@ -1,5 +1,6 @@
 """Benchmarks, host systems and the sizes of the database, as the original telemetry service has them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,8 @@ from resolvers.times import format_zoneless, parse_zoneless
 Params = Mapping[str, str]
 Shown = dict[str, Any]
 
+MAX_INT = 2**31 - 1
+_ID = re.compile(r"[+-]?0{0,100}[0-9]{1,10}", re.ASCII)
 REQUIRED_OF_RUN = frozenset(("host_system_id", "ts_start", "ts_end"))
 REQUIRED_OF_EVENT = frozenset(("benchmark_id", "name", "phase", "created_at"))
 
@@ -127,10 +130,9 @@ class BenchmarksApi:
 
 def _id(params: Params) -> int:
     given = params["id"]
-    id_ = int(given) if given.isascii() and given.isdigit() and len(given) <= 10 else 0
-    if not benchmarks.is_id(id_):
+    if not _ID.fullmatch(given) or not -MAX_INT - 1 <= int(given) <= MAX_INT:
         raise NotFound("no benchmark can have this id", field="id")
-    return id_
+    return int(given)
 
 
 def _object(body: bytes) -> Shown:

@@ -140,8 +140,8 @@ def _node(row: Any) -> dict[str, Any]:
 
 
 def _before(now: datetime, age_s: int) -> datetime | None:
-    """The time that is so long ago; None where it is before all times."""
+    """The time that is so long ago; None where it is before all times, the last one where it is after all."""
     try:
         return now - timedelta(seconds=age_s)
     except OverflowError:
-        return None
+        return None if age_s > 0 else datetime.max.replace(tzinfo=UTC)

@@ -17,12 +17,12 @@ from resolvers.times import parse_zoneless
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
 DEFAULT_MAX_AGE_S = 60
-SINCE_EVER_S = 10**12  # an age that reaches back before all times
+SINCE_EVER_S = 10**12  # an age that reaches beyond all times
 
 Parameters = Mapping[str, str]
 
-_LIMIT = re.compile(r"0*[0-9]{1,5}", re.ASCII)
-_AGE = re.compile(r"[0-9]+", re.ASCII)
+_LIMIT = re.compile(r"0*[0-9]{1,18}", re.ASCII)
+_AGE = re.compile(r"-?[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class LogsQuestion:
 
 @dataclass(frozen=True, slots=True)
 class ReputationsQuestion:
-    """How old network states may be, and how many nodes are told of at most."""
+    """How old network states may be, and how many nodes are told of at most; an age below 0 is in the future."""
 
     max_age_s: int
     limit: int
@@ -111,17 +111,18 @@ def _readable(name: str, value: str) -> str:
 
 def _limit(given: Parameters) -> int:
     value = given.get("limit", str(DEFAULT_LIMIT))
-    if not _LIMIT.fullmatch(value) or int(value[-5:]) > MAX_LIMIT:
-        raise InvalidArgument(f"limit: an integer from 0 to {MAX_LIMIT}, not {value[:40]}", field="limit")
-    return int(value[-5:])
+    if not _LIMIT.fullmatch(value):
+        raise InvalidArgument(f"limit: an integer, 0 or more, not {value[:40]}", field="limit")
+    return min(int(value[-18:]), MAX_LIMIT)
 
 
 def _max_age_s(given: Parameters) -> int:
     value = given.get("max_age_s", str(DEFAULT_MAX_AGE_S))
     if not _AGE.fullmatch(value):
-        raise InvalidArgument(f"max_age_s: an integer, 0 or more, not {value[:40]}", field="max_age_s")
-    digits = value.lstrip("0")
-    return SINCE_EVER_S if len(digits) > 12 else int(digits or "0")
+        raise InvalidArgument(f"max_age_s: an integer, not {value[:40]}", field="max_age_s")
+    digits = value.lstrip("-0")
+    age_s = SINCE_EVER_S if len(digits) > 12 else int(digits or "0")
+    return -age_s if value.startswith("-") else age_s
 
 
 def _time(given: Parameters, name: str) -> datetime | None:

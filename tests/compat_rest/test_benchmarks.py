@@ -134,7 +134,7 @@ async def log(connection: asyncpg.Connection, peer: str | None, targets: Sequenc
 
 PEERS: tuple[Any, ...] = (None, 5, "", "'", '"', "it's", ["x"], {"a": 1}, "x" * 5000, "ä")
 NO_NODES = [None, [], "x", 1, {}, {"substrate": None}, {"substrate": []}, {"substrate": {}}]
-NO_IDS = ("0", "-1", "x", "1.0", "99999999999", "2147483648", "9" * 5000, "%00", "\u0661", "+1")
+NO_IDS = ("x", "1.0", "99999999999", "2147483648", "-2147483649", "9" * 5000, "%00", "\u0661", "1e0", "--1", "-", "")
 NO_FORMS = (
     *(b"", b"{", b"null", b"[]", b'"x"', b"\xff", b'{"setup": NaN}', b'{"setup": 1e999}', b'{"setup":"\\ud800"}'),
     *(b'{"setup":' + b"[" * 5000, b"{}", b'{"description":"x"}'),
@@ -150,6 +150,19 @@ async def test_a_benchmark_that_names_no_node_has_no_targets(running: Running) -
 
 async def test_a_benchmark_that_is_not_there_has_neither_events_nor_targets(running: Running) -> None:
     assert await get(running, "/benchmarks/999/events") == await get(running, "/benchmarks/999/targets") == []
+
+
+@pytest.mark.parametrize("id_", ["0", "-1", "2147483647", "-2147483648", "0000"])
+async def test_an_integer_that_no_benchmark_has_is_one_that_is_not_there(running: Running, id_: str) -> None:
+    assert await get(running, f"/benchmarks/{id_}/events") == await get(running, f"/benchmarks/{id_}/targets") == []
+
+
+async def test_an_id_may_be_written_as_integers_are(running: Running) -> None:
+    created = await post(running, "/benchmarks", {"setup": {}})
+    event = {"benchmark_id": created["id"], "name": "n", "phase": "p", "created_at": "2020-01-01T00:00:00"}
+    stored = await post(running, "/benchmarks/events", event)
+    for id_ in (f"{created['id']}", f"+{created['id']}", f"00{created['id']}"):
+        assert await get(running, f"/benchmarks/{id_}/events") == [stored]
 
 
 async def test_there_is_nothing_of_what_is_no_id_of_a_benchmark(running: Running) -> None:

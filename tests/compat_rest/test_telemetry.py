@@ -198,7 +198,7 @@ TIMES = [
     *("1597829900", "2020-08-19T12:00:60", "2020-08-19T12:00:00.", "2020-08-19T12:00:00+99:00", "2020-W01", "%00"),
     *("0001-01-01T00:00:00%2B02:00", "9999-12-31T23:59:59-02:00", "2020-08-19T12:00:00Z+02:00", "٢٠٢٠-08-19T12:00:00"),
 ]
-NUMBERS = ["", "x", "-1", "1.5", "+1", "1e2", "0x1", "%00", "٣"]
+NUMBERS = ["", "x", "1.5", "+1", "1e2", "0x1", "%00", "٣", "--1", "1-", "-"]
 
 
 @pytest.mark.parametrize("path", ["/nodes/logs?peer_id=QmA&", "/reputation/QmA?"])
@@ -210,7 +210,7 @@ async def test_a_time_that_cannot_be_read_is_refused_by_name(running: Running, p
 
 @pytest.mark.parametrize("path", [*PATHS[2:]])
 async def test_a_limit_that_cannot_be_is_refused_by_name(running: Running, path: str) -> None:
-    for value in (*NUMBERS, "10001", "99999999999999999999", "9" * 5000):
+    for value in (*NUMBERS, "-1", "9" * 19, "9" * 5000):
         why = await refused(running, f"{path}{'&' if '?' in path else '?'}limit={value}")
         assert why.startswith("limit: ")
         assert len(why) < 100
@@ -252,6 +252,23 @@ async def test_reputations_are_those_of_the_last_minute(running: Running, add: A
 async def test_an_age_may_reach_back_before_all_times(running: Running, add: Any, age: str) -> None:
     await add("a", {**state(0, x=(1, True)), "ts": "1990-01-01T00:00:00+00:00"})
     assert len(await get(running, f"/reputation?max_age_s={age}")) == 1
+
+
+async def test_an_age_below_zero_is_in_the_future(running: Running, add: Any) -> None:
+    now = datetime.now(UTC)
+    for name, age_s in {"a": 0, "b": -30, "c": -90}.items():
+        await add(name, network_state(now - timedelta(seconds=age_s), x=(1, True)))
+    for age, expected in {"-1": "bc", "-60": "c", "-3600": "", "-0": "bc", "-" + "9" * 5000: ""}.items():
+        shown = await get(running, f"/reputation?max_age_s={age}")
+        assert "".join(row["reporting_peer"] for row in shown) == expected
+
+
+@pytest.mark.parametrize("limit", ["10000", "10001", "2147483648", "9" * 18, "0" * 5000 + "10001"])
+async def test_a_limit_may_be_larger_than_what_is_shown_at_most(running: Running, add: Any, limit: str) -> None:
+    await add("QmA", said(1), said(2), state(3, QmA=(1, True)))
+    assert len(await times(running, f"limit={limit}")) == 3
+    assert len(await get(running, f"/reputation?{ALWAYS}&limit={limit}")) == 1
+    assert len(await get(running, f"/reputation/QmA?limit={limit}")) == 1
 
 
 async def test_reputations_have_lists_that_belong_together(running: Running, add: Any) -> None:
