@@ -56,6 +56,10 @@ class Writer(Protocol):
     def submit(self, queue: Any, rows: list[LogRow]) -> None:
         """Take rows to be stored."""
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether too many rows of nodes wait for there to be more."""
+
 
 @dataclass(frozen=True, slots=True)
 class IngestRules:
@@ -110,9 +114,13 @@ class Ingest:
 
     async def beat(self) -> None:
         """Ping all sockets at each heartbeat, and close those that have been silent for too long, until cancelled."""
+        clock, tick_s = asyncio.get_running_loop().time, self.rules.heartbeat_s / TICKS
         while True:
             for tick in range(TICKS):
-                await asyncio.sleep(self.rules.heartbeat_s / TICKS)
+                began_s = clock()
+                await asyncio.sleep(tick_s)
+                if clock() - began_s > tick_s + self.rules.timeout_s / 2:
+                    self._hear_all()
                 await self._look_after_all(is_heartbeat=tick == TICKS - 1)
 
     async def serve(self, socket: "_Socket", receive: Receive, send: Send) -> None:
@@ -128,15 +136,18 @@ class Ingest:
             self.counts["closed"] += 1
             self.writer.close(socket.queue, list(socket.nodes.nodes))
 
+    def _hear_all(self) -> None:
+        """This process stood still: who could not be heard meanwhile was not silent."""
+        for socket in self._sockets:
+            socket.link.heard_at = asyncio.get_running_loop().time()
+
     async def _look_after_all(self, *, is_heartbeat: bool) -> None:
         deadline = asyncio.get_running_loop().time() - self.rules.timeout_s
         for number, socket in enumerate(list(self._sockets), 1):
-            if socket.is_paused:
-                continue
-            if socket.link.heard_at < deadline:
+            if socket.link.heard_at < deadline and not socket.is_paused:
                 socket.link.close(1001, "no sign of life")
             elif is_heartbeat:
-                socket.link.ping()
+                socket.link.ping()  # also where nothing is read: what is written shows whether a client has gone
             if number % PINGED_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
@@ -187,8 +198,11 @@ class _Endpoint:
             await send({"type": "websocket.close"})  # which before the handshake is 403
             return
         try:
+            if ingest.writer.is_crowded:
+                raise Overloaded("too many nodes have come and gone while the database was away")
             socket = _Socket(ingest, scope["extensions"]["podium.messages"], self._nodes(scope))
         except Overloaded:
+            ingest.counts["overloaded"] += 1
             await send({"type": "websocket.http.response.start", "status": 503, "headers": []})
             await send({"type": "websocket.http.response.body", "body": b""})
             return

@@ -29,6 +29,7 @@ LEVELS = {
     "results_refused": "debug",
     "logs_trimmed": "debug",
     "leadership_lost": "warning",
+    "logs_lost": "error",
     "listener_lost": "warning",
     "replica_not_used": "warning",
     "feed_clock_stepped": "warning",

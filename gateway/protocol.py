@@ -175,6 +175,11 @@ class WebSocket(WebSocketsSansIOProtocol):
         if not self._is_closing:
             self.transport.write(frames)
 
+    async def send(self, message: Any) -> None:
+        """What the application says; an answer instead of a handshake completes it, which uvicorn would miss."""
+        await super().send(message)
+        self.handshake_complete = self.handshake_complete or (self.initial_response is not None and self.close_sent)
+
     def resume_writing(self) -> None:
         """The client has read."""
         super().resume_writing()

@@ -32,7 +32,13 @@ class Telemetry:
         wrote: Callable[[Collection[str]], None],
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.store = LogStore(partial(CopyLine.open, direct), create_partitions, self._store_nodes_again, self.counts)
+        self.store = LogStore(
+            partial(CopyLine.open, direct),
+            create_partitions,
+            self._store_nodes_again,
+            self.counts,
+            lambda node: self.writer.changed(node),
+        )
         self.news = News(wrote)
         self.writer = LogWriter(
             [partial(self._store, lane) for lane in range(LANES)],
@@ -64,7 +70,7 @@ class Telemetry:
         watch_counts = partial(self._watch_counts, metrics)
         watch_counts("podium_logs_refused", "Messages of nodes that were not stored.", REFUSALS)
         watch_counts("podium_logs_changed", "Messages of nodes that were stored otherwise than they came.", CHANGES)
-        watch_counts("podium_telemetry_sockets_refused", "Sockets of nodes refused.", ("not_allowed",))
+        watch_counts("podium_telemetry_sockets_refused", "Sockets of nodes refused.", ("not_allowed", "overloaded"))
         metrics.watch_counts("podium_logs_stored", "Messages of nodes stored.", lambda: writer.stored)
         metrics.watch_counts("podium_log_batches", "Transactions that stored them.", lambda: writer.batches)
         metrics.watch_counts("podium_log_pauses", "Times that a node had to wait for room.", lambda: writer.pauses)

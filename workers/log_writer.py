@@ -11,6 +11,7 @@ from resolvers.telemetry.nodes import LogRow, Node
 from resolvers.telemetry.storing import Batch
 
 ROW_OVERHEAD_BYTES = 250  # of a row in memory, beside its message
+MAX_NODES_WAITING = 65_536  # while the database is away, nodes that come and go must not fill the memory
 LEAST_SHARE = 64  # rows that a socket may always have waiting, however many sockets there are
 PAUSES_S = (0.02, 0.1, 0.3)  # before trying again, and then 1
 STOP_TIMEOUT_S = 20.0
@@ -100,6 +101,11 @@ class LogWriter:
         """Rows that are being stored."""
         return sum(len(batch.rows) for batch in self._storing)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many rows of nodes wait to be written that no more should come."""
+        return len(self._changed) + len(self._leaving) >= MAX_NODES_WAITING
+
     def open(self, sender: Sender) -> SenderQueue:
         """A queue for a new socket."""
         queue = SenderQueue(sender)
@@ -179,10 +185,10 @@ class LogWriter:
             self._wake.set()
 
     async def _collect(self) -> None:
-        """Wait until there are enough rows, or the oldest has waited long enough."""
+        """Wait until there are enough rows, a socket has to wait, or the oldest row has waited long enough."""
         self._enough.clear()
         left_s = self._waiting_since + self._latency_s - monotonic()
-        if self.waiting >= self._batch_size or self._stopping or left_s <= 0:
+        if self.waiting >= self._batch_size or self._paused or self._stopping or left_s <= 0:
             return
         try:
             async with asyncio.timeout(left_s):
@@ -260,6 +266,7 @@ class LogWriter:
             self._paused.add(queue)
             self.pauses += 1
             queue.sender.pause()
+            self._enough.set()
 
     def _resume(self) -> None:
         if self.waiting > self._max_rows // 2 or self.held_bytes > self._max_bytes // 2:

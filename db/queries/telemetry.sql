@@ -8,7 +8,7 @@ SELECT set_config('application_name', $1, false)
 
 -- name: end_predecessors(name)
 -- Sessions of the same writer that the server has not noticed to be gone: what they have sent is committed or undone then.
-SELECT pg_terminate_backend(pid, 3000) FROM pg_stat_activity
+SELECT pg_terminate_backend(pid, 3000) AS has_ended FROM pg_stat_activity
 WHERE application_name = $1 AND usename = current_user AND pid <> pg_backend_pid()
 
 -- name: hold_writer(writer)
@@ -35,15 +35,20 @@ ON CONFLICT (id) DO UPDATE SET peer_id = excluded.peer_id, has_logs = excluded.h
   chain = excluded.chain, version = excluded.version, implementation = excluded.implementation,
   authority = excluded.authority, startup_time = excluded.startup_time, closed_at = excluded.closed_at
 
--- name: adopt_logs(peer_id, connection_id)
--- What a node has said before it said who it is. Moved and not changed, because a distributed table changes no key; and
--- stored as of now, so that those who listen to the node are told of it.
+-- name: adopt_logs(peer_id, connection_id, batch)
+-- Some of what a node has said before it said who it is: `batch` or more, where there is as much. Moved and not changed,
+-- because a distributed table changes no key; and stored as of now, so that those who listen to the node are told of it.
+-- Another partition may have a row at the same place: then it is one of the same kind, or is left alone.
 WITH found AS (
-  DELETE FROM podium.peer_logs WHERE peer_id = 0 AND connection_id = $2
+  DELETE FROM podium.peer_logs
+  WHERE ctid = ANY (ARRAY(SELECT ctid FROM podium.peer_logs WHERE peer_id = 0 AND connection_id = $2 LIMIT $3))
+    AND peer_id = 0 AND connection_id = $2
   RETURNING id, connection_id, ts, is_audit, type, target, message
+), moved AS (
+  INSERT INTO podium.peer_logs (id, peer_id, connection_id, ts, is_audit, type, target, message)
+  SELECT id, $1, connection_id, ts, is_audit, type, target, message FROM found
 )
-INSERT INTO podium.peer_logs (id, peer_id, connection_id, ts, is_audit, type, target, message)
-SELECT id, $1, connection_id, ts, is_audit, type, target, message FROM found
+SELECT count(*) FROM found
 
 -- name: is_stored(peer_id, ts, id)
 SELECT count(*) > 0 FROM podium.peer_logs WHERE peer_id = $1 AND ts = $2 AND id = $3

@@ -10,7 +10,7 @@ import asyncpg
 
 from db.copying import CopyLine
 from db.statements import STATEMENTS
-from resolvers.errors import Overloaded
+from resolvers.errors import Overloaded, Unavailable
 from resolvers.page import from_micros
 from resolvers.telemetry.encoding import COLUMNS, encoded
 from resolvers.telemetry.messages import with_usual_numbers
@@ -29,6 +29,7 @@ IS_STORED = STATEMENTS["telemetry.is_stored"]
 # behind it, and those of logs 32.
 CONNECTION_BITS = 20
 LOG_BITS = 32
+ADOPTED_AT_ONCE = 20_000
 _row_of = attrgetter(
     *("ip_addr", "is_audit", "has_logs", "name", "chain", "version", "implementation", "authority", "startup_time"),
     *("opened_at", "is_closed"),
@@ -48,6 +49,7 @@ class Batch:
     nodes: Sequence[Node] = ()
     first_id: int = 0
     is_in_doubt: bool = False  # it was sent, and whether it was committed is not known
+    unfinished: Sequence[Node] = ()  # of the nodes, those of which more is to be adopted than goes with one batch
 
 
 @dataclass(slots=True)
@@ -68,7 +70,8 @@ class LogStore:
 
     `open_line` opens one by its name; `make_partitions` is called when there is none for what is to be stored, and
     `reconnected` when the first line was lost, which says that this writer lives: then connections may have been taken
-    for dead, and must be stored again. `counts` are of rows that cannot be stored.
+    for dead, and must be stored again. `counts` are of rows that cannot be stored; `changed` is told of nodes that are
+    to come again with another batch.
     """
 
     def __init__(
@@ -77,8 +80,10 @@ class LogStore:
         make_partitions: Callable[[], Awaitable[int]],
         reconnected: Callable[[], None],
         counts: Counter[str],
+        changed: Callable[[Node], None],
     ) -> None:
         self._open_line = open_line
+        self._changed = changed
         self._reconnected = reconnected
         self._make_partitions = make_partitions
         self._counts = counts
@@ -109,7 +114,7 @@ class LogStore:
         """
         line = await self._connected(lane)
         if batch.is_in_doubt and await self._is_stored(line, batch):
-            _note(batch)
+            self._note(batch)
             return []
         try:
             await self._send(line, batch)
@@ -148,25 +153,42 @@ class LogStore:
             await self._copy(line, batch)
         else:
             async with line.transaction():
-                await self._store_nodes(line, batch.nodes)
+                await self._store_nodes(line, batch)
                 await self._copy(line, batch)
         batch.is_in_doubt = False
-        _note(batch)
+        self._note(batch)
 
     async def _copy(self, line: CopyLine, batch: Batch) -> None:
         batch.is_in_doubt = True
         if batch.rows:
             await line.copy("peer_logs", COLUMNS, encoded(batch.rows, batch.first_id))
 
-    async def _store_nodes(self, line: CopyLine, nodes: Sequence[Node]) -> None:
+    async def _store_nodes(self, line: CopyLine, batch: Batch) -> None:
+        nodes = batch.nodes
         if names := {node: node.peer_id for node in nodes if node.peer_id}:  # more may say who they are meanwhile
             keys = {row.peer_id: row.id for row in await line.fetch(ADD_PEERS, peer_ids=list(names.values()))}
             for node, peer_id in names.items():
                 node.belongs_to(keys[peer_id])
         await line.fetch(STORE_CONNECTIONS, **_columns_of(nodes))
-        for node in nodes:
-            if node.has_unidentified_logs and node.peer_key:
-                await line.fetch(ADOPT_LOGS, peer_id=node.peer_key, connection_id=node.id)
+        batch.unfinished = [
+            node
+            for node in nodes
+            if node.has_unidentified_logs and node.peer_key and await self._adopt(line, node) >= ADOPTED_AT_ONCE
+        ]
+
+    async def _adopt(self, line: CopyLine, node: Node) -> int:
+        # Not all at once, where a node has said very much before: nobody else's messages are stored meanwhile.
+        given = {"peer_id": node.peer_key, "connection_id": node.id, "batch": ADOPTED_AT_ONCE}
+        return int(await line.fetchval(ADOPT_LOGS, **given))
+
+    def _note(self, batch: Batch) -> None:
+        """It is stored: where a node has not said yet who it is, or has said very much before, there is more to do."""
+        for node in batch.nodes:
+            node.has_unidentified_logs = node.has_unidentified_logs and (not node.peer_key or node in batch.unfinished)
+        for node in {row[0] for row in batch.rows}:
+            node.has_unidentified_logs = node.has_unidentified_logs or not node.peer_key
+        for node in batch.unfinished:
+            self._changed(node)
 
     async def _is_stored(self, line: CopyLine, batch: Batch) -> bool:
         if not batch.rows:
@@ -196,7 +218,8 @@ class LogStore:
             if not self._keys:
                 await self._take_number(line)
                 return line
-            await line.fetch(END_PREDECESSORS, name=name)
+            if not all(row.has_ended for row in await line.fetch(END_PREDECESSORS, name=name)):
+                raise Unavailable("a session that was lost still runs, and may store something yet")
             if lane == 0:
                 await self._come_back(line)
         except BaseException:
@@ -218,12 +241,6 @@ class LogStore:
         await line.fetch(HOLD_WRITER, writer=writer)
         self._keys.append(_Keys(writer))
         await line.fetch(NAME_SESSION, name=self._session_name(0))
-
-
-def _note(batch: Batch) -> None:
-    """It is stored: where a node has not said yet who it is, that will be added."""
-    for node in {row[0] for row in batch.rows}:
-        node.has_unidentified_logs = not node.peer_key
 
 
 def _columns_of(nodes: Sequence[Node]) -> dict[str, Any]:

@@ -286,9 +286,10 @@ async def test_when_somebody_sets_the_clock_back_the_feed_goes_on_from_there(
     feed, _, reported = await make_feed()
     collector = await listening(feed)
     assert feed._looking
+    # As if the clock had been an hour ahead at the last look; one that reads at the moment would forget it.
+    await feed._looking.is_idle.wait()
     assert feed._looking._told
     assert feed._looking._position
-    # As if the clock had been an hour ahead at the last look.
     present, told_s = feed._looking._told
     hour = timedelta(hours=1)
     feed._looking._told = present + hour, told_s

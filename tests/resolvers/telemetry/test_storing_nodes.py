@@ -28,7 +28,7 @@ async def test_a_node_that_says_who_it_is_while_others_are_stored_has_its_turn_l
                 late.peer_id = "late"
             return await super().fetch(statement, **parameters)
 
-    store = LogStore(open_line, none, lambda: None, Counter())
+    store = LogStore(open_line, none, lambda: None, Counter(), lambda node: None)
     await store.open()
     try:
         early, late = (Node(id=store.new_connection_id(), ip_addr="192.0.2.1:1", is_audit=False) for _ in range(2))
