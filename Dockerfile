@@ -1,5 +1,5 @@
-# podium's image: an environment from hash-checked requirements, then a slim runtime without pip and build tools.
-# With requirements-otel.txt, it can send spans.
+# podium's images: an environment from hash-checked requirements, then a slim runtime without pip and build tools.
+# With requirements-otel.txt, it can send spans. `--target prober` is the image of `podium probe`, which has an ffmpeg.
 ARG PYTHON_VERSION=3.11
 ARG REQUIREMENTS=requirements.txt
 
@@ -25,7 +25,7 @@ RUN pip --python /opt/podium/bin/python install --no-cache-dir --no-deps --no-bu
     && /opt/podium/bin/podium schema > /dev/null
 
 
-FROM python:${PYTHON_VERSION}-slim-bookworm
+FROM python:${PYTHON_VERSION}-slim-bookworm AS runtime
 
 # The user has a name, because initdb wants one.
 RUN pip uninstall --yes --root-user-action=ignore pip setuptools wheel \
@@ -38,17 +38,40 @@ COPY --from=build /opt/podium /opt/podium
 
 ENV PATH=/opt/podium/bin:$PATH \
     HOST=0.0.0.0 \
-    PORT=8080 \
     PODIUM_DATA_DIR=/var/lib/podium
 
 USER 10001:10001
 WORKDIR /var/lib/podium
 VOLUME /var/lib/podium
-EXPOSE 8080
+
+ENTRYPOINT ["podium"]
+
+
+FROM runtime AS prober
+
+ENV METRICS_PORT=9090
+
+USER root
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ffmpeg \
+    && rm -rf /var/lib/apt/lists/*
+USER 10001:10001
+EXPOSE 9090
 
 # Through no proxy, whatever the environment names.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+    CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['METRICS_PORT'] + '/livez', timeout=2)"]
+
+CMD ["probe", "--config", "/etc/podium/streams.yaml"]
+
+
+# The last one is what is built unless another target is named.
+FROM runtime AS gateway
+
+ENV PORT=8080
+EXPOSE 8080
+
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
     CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['PORT'] + '/livez', timeout=2)"]
 
-ENTRYPOINT ["podium"]
 CMD ["serve"]

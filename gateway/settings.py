@@ -1,5 +1,6 @@
-"""All settings: the only place that reads the environment and .env."""
+"""All settings: the only place that reads the environment, .env, and the files of secrets."""
 
+import os
 import re
 from datetime import timedelta
 from importlib.metadata import version
@@ -10,11 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from resolvers.identity import Scope
 from resolvers.tokens import MIN_SECRET_BYTES
 
 VERSION = version("podium")
+SECRETS_DIR = Path("/run/secrets")
 
 # What asyncpg and dbmate both can read: they name the URL, or fail without a word for people, where they cannot.
 _HOST = r"(?:\[[0-9a-fA-F:.]+\]|[^\[\]:,/?#@]*)(?::\d+)?"
@@ -245,11 +248,22 @@ def _live_keys(present: str | None, previous: str | None) -> tuple[str, ...]:
 
 
 def load_settings(**given: Any) -> Settings:
-    """The settings from the environment and .env; what is given here goes before. SettingsError when one is wrong."""
+    """The settings from the environment, .env and secrets; what is given here goes before. SettingsError when one is
+    wrong.
+    """
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return Settings(_secrets_dir=_secrets_dirs(), **chosen)
     except ValidationError as error:
         lines = [
             f"{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
         ]
         raise SettingsError("\n".join(lines)) from None
+    except SourceError as error:
+        raise SettingsError(f"{error}: {error.__cause__}") from None
+
+
+def _secrets_dirs() -> list[Path]:
+    """Where containers and systemd put files that are named like settings; a later one goes before."""
+    named = (SECRETS_DIR, Path(os.environ.get("CREDENTIALS_DIRECTORY") or SECRETS_DIR))
+    return [directory for directory in dict.fromkeys(named) if directory.is_dir()]
