@@ -40,7 +40,8 @@ def health_routes(
         except TimeoutError:
             return _not_ready("the other workers cannot be asked")
 
-    return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", show_metrics)]
+    shown = (Route(path, show_metrics) for path in ("/metrics", "/metrics/"))
+    return [Route("/livez", livez), Route("/readyz", readyz), *shown]
 
 
 def _not_ready(reason: str) -> Response:

@@ -84,7 +84,7 @@ class Metrics:
     def request(self, route: str, method: str, status: int, seconds: float | None) -> None:
         """Count an answered request; a stream takes as long as its client likes."""
         self._requests_of(route, method, status).inc()
-        self.requests += route != "/metrics"
+        self.requests += route not in ("/metrics", "/metrics/")
         if seconds is not None:
             self._latency_of(route).observe(seconds)
 

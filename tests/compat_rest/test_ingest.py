@@ -378,3 +378,8 @@ async def test_when_too_many_have_come_and_gone_while_the_database_was_away_othe
     await send(running.url, numbered(1))
     await all_is_stored(running)
     await until(connection, OPEN, 0)
+
+
+async def test_metrics_are_found_with_a_slash_at_the_end_as_well(running: Running) -> None:
+    answer = await running.client.get("/metrics/")
+    assert (answer.status_code, "substrate_message_count 0.0" in answer.text) == (200, True)
