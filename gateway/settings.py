@@ -252,8 +252,9 @@ def load_settings(**given: Any) -> Settings:
     wrong.
     """
     try:
-        chosen = {name: value for name, value in given.items() if value is not None}
-        return Settings(_secrets_dir=_secrets_dirs(), **chosen)
+        chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        chosen["_secrets_dir"] = _secrets_dirs()
+        return Settings(**chosen)
     except ValidationError as error:
         lines = [
             f"{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
