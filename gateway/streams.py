@@ -23,7 +23,7 @@ from workers.stream_tidier import tidy
 EXPIRE_EVERY_S = 1.0
 COUNT_EVERY_S = 5.0
 FORGET_EVERY_S = 60.0
-MAX_BATCH = 500
+MAX_BATCH = 200
 
 
 class ViewerLimits:

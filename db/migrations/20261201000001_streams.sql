@@ -27,18 +27,22 @@ CREATE TABLE podium.streams (
 CREATE INDEX streams_unused ON podium.streams (created_at) WHERE NOT is_used;
 
 -- What becomes of what a viewer watches when it asks for these things, one after the other: to activate streams, or to
--- deactivate them. It reads and writes nothing: its caller holds the lock of the viewer's row. Leases that have ended by
--- then are given back first. A stream that is active is known, whatever has become of its id.
+-- deactivate them; of a batch, those at the places where the viewer is asked for. It reads and writes nothing: its caller
+-- holds the lock of the viewer's row. Leases that have ended by then are given back first. A stream that is active is
+-- known, whatever has become of its id.
 CREATE FUNCTION podium.decide_streams(
-  INOUT active jsonb, INOUT expires_at timestamptz, seats integer, asked text[], activates boolean[], known boolean[],
-  at timestamptz, lease_s double precision, OUT verdicts text[], OUT expired integer
+  INOUT active jsonb, INOUT expires_at timestamptz, seats integer, viewer text, viewers text[], streams text[],
+  activates boolean[], known text[], at timestamptz, lease_s double precision,
+  OUT places integer[], OUT verdicts text[], OUT expired integer
 ) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
   since bigint := floor(extract(epoch FROM at) * 1000)::bigint;
   until jsonb := coalesce(to_jsonb(since + (lease_s * 1000)::bigint), 'null');
   held integer := (SELECT count(*) FROM jsonb_object_keys(active));
-  is_held boolean;
+  place integer;
+  stream text;
 BEGIN
+  places := array_positions(viewers, viewer);
   verdicts := '{}';
   expired := 0;
   IF expires_at <= at THEN
@@ -47,19 +51,23 @@ BEGIN
     expired := held - (SELECT count(*) FROM jsonb_object_keys(active));
     held := held - expired;
   END IF;
-  FOR i IN 1 .. cardinality(asked) LOOP
-    is_held := active ? asked[i];
-    IF NOT is_held AND NOT known[i] THEN
+  FOREACH place IN ARRAY places LOOP
+    stream := streams[place];
+    IF active ? stream THEN
+      IF activates[place] THEN
+        active := jsonb_set(active, ARRAY[stream, '1'], until);
+        verdicts := verdicts || 'renewed'::text;
+      ELSE
+        active := active - stream;
+        held := held - 1;
+        verdicts := verdicts || 'deactivated'::text;
+      END IF;
+    ELSIF stream <> ALL (known) THEN
       verdicts := verdicts || 'unknown_stream'::text;
-    ELSIF NOT activates[i] THEN
-      active := active - asked[i];
-      held := held - is_held::integer;
-      verdicts := verdicts || CASE WHEN is_held THEN 'deactivated' ELSE 'was_not_active' END;
-    ELSIF is_held THEN
-      active := jsonb_set(active, ARRAY[asked[i], '1'], until);
-      verdicts := verdicts || 'renewed'::text;
+    ELSIF NOT activates[place] THEN
+      verdicts := verdicts || 'was_not_active'::text;
     ELSIF held < seats THEN
-      active := active || jsonb_build_object(asked[i], jsonb_build_array(since, until));
+      active := active || jsonb_build_object(stream, jsonb_build_array(since, until));
       held := held + 1;
       verdicts := verdicts || 'activated'::text;
     ELSE
@@ -75,6 +83,6 @@ $$;
 -- migrate:down
 SET LOCAL lock_timeout = '4s';
 
-DROP FUNCTION podium.decide_streams(jsonb, timestamptz, integer, text[], boolean[], boolean[], timestamptz, double precision);
+DROP FUNCTION podium.decide_streams;
 DROP TABLE podium.streams;
 DROP TABLE podium.viewers;

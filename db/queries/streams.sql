@@ -7,44 +7,36 @@ FROM decided AS d WHERE v.id = d.id AND d.has_changed
 RETURNING v.id
 
 -- piece: told
--- A notification has room for 8,000 bytes.
-SELECT pg_notify('podium_viewers', string_agg(c.id, chr(10))) FROM (
-  SELECT id, sum(octet_length(id) + 1) OVER (ORDER BY id) / 7000 AS part FROM changed
-) AS c
-GROUP BY c.part
+SELECT count(pg_notify('podium_viewers', c.id)) AS viewers FROM changed AS c
 
 -- name: decide(viewers, streams, activates, limit, lease_s, at)
 -- Decides what viewers ask for and writes what becomes of it, by the rows as they are once they are locked: who waits for a
 -- lock goes on with what the one before has left. Locks are taken in the order of ids, so that nobody waits in a circle.
 -- Streams that are used for the first time are marked, unless somebody else is at it.
-WITH asked AS MATERIALIZED (
-  SELECT a.viewer, a.stream, a.activates, a.place, s.id IS NOT NULL AS is_known, s.is_used
-  FROM unnest($1::text[], $2::text[], $3::boolean[]) WITH ORDINALITY AS a (viewer, stream, activates, place)
-  LEFT JOIN podium.streams AS s ON s.id = a.stream
-), locked AS MATERIALIZED (
+WITH locked AS MATERIALIZED (
   SELECT id, active, expires_at, stream_limit FROM podium.viewers WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE
-), grouped AS MATERIALIZED (
-  SELECT viewer, array_agg(stream ORDER BY place) AS streams, array_agg(activates ORDER BY place) AS activates,
-    array_agg(is_known ORDER BY place) AS known, array_agg(place ORDER BY place) AS places
-  FROM asked GROUP BY viewer
+), known AS MATERIALIZED (
+  SELECT coalesce(array_agg(s.id), '{}') AS ids, array_agg(s.id) FILTER (WHERE NOT s.is_used) AS unused
+  FROM podium.streams AS s WHERE s.id = ANY ($2::text[])
 ), decided AS MATERIALIZED (
-  SELECT l.id, g.places, d.active, d.expires_at, d.verdicts, d.expired,
+  SELECT l.id, d.active, d.expires_at, d.places, d.verdicts, d.expired,
     (d.active, d.expires_at) IS DISTINCT FROM (l.active, l.expires_at) AS has_changed
-  FROM locked AS l JOIN grouped AS g ON g.viewer = l.id
-  CROSS JOIN LATERAL podium.decide_streams(l.active, l.expires_at, coalesce(l.stream_limit, $4), g.streams, g.activates,
-    g.known, coalesce($6::timestamptz, now()), $5::double precision) AS d
+  FROM locked AS l CROSS JOIN known AS k
+  CROSS JOIN LATERAL podium.decide_streams(l.active, l.expires_at, coalesce(l.stream_limit, $4), l.id, $1, $2,
+    $3::boolean[], k.ids, coalesce($6::timestamptz, now()), $5::double precision) AS d
 ), changed AS (
   {changed_viewers}
 ), told AS (
   {told}
 ), used AS (
-  UPDATE podium.streams SET is_used = true WHERE id IN (
-    SELECT s.id FROM podium.streams AS s WHERE s.id = ANY (ARRAY(
-      SELECT a.stream FROM asked AS a JOIN changed AS c ON c.id = a.viewer WHERE a.activates AND NOT a.is_used
-    )) FOR UPDATE SKIP LOCKED
-  )
+  UPDATE podium.streams SET is_used = true WHERE id = ANY (ARRAY(
+    SELECT s.id FROM podium.streams AS s
+    WHERE s.id = ANY (ARRAY(SELECT unnest(k.unused) FROM known AS k))
+      AND EXISTS (SELECT FROM decided AS d WHERE d.active ? s.id)
+    FOR UPDATE SKIP LOCKED
+  ))
 )
-SELECT places, verdicts, expired FROM decided WHERE (SELECT count(*) FROM told) >= 0
+SELECT places, verdicts, expired FROM decided WHERE (SELECT viewers FROM told) >= 0
 
 -- name: expire(at, batch)
 -- Gives leases back that have ended. What is locked is being decided, which does the same.
@@ -55,14 +47,14 @@ WITH due AS MATERIALIZED (
   SELECT due.id, d.active, d.expires_at, d.expired,
     (d.active, d.expires_at) IS DISTINCT FROM (due.active, due.expires_at) AS has_changed
   FROM due
-  CROSS JOIN LATERAL podium.decide_streams(due.active, due.expires_at, 0, '{}', '{}', '{}',
+  CROSS JOIN LATERAL podium.decide_streams(due.active, due.expires_at, 0, due.id, '{}', '{}', '{}', '{}',
     coalesce($1::timestamptz, now()), NULL) AS d
 ), changed AS (
   {changed_viewers}
 ), told AS (
   {told}
 )
-SELECT count(*) AS viewers, coalesce(sum(expired), 0) AS streams FROM decided WHERE (SELECT count(*) FROM told) >= 0
+SELECT count(*) AS viewers, coalesce(sum(expired), 0) AS streams FROM decided WHERE (SELECT t.viewers FROM told AS t) >= 0
 
 -- name: release(viewer, streams)
 -- Frees some of a viewer's streams, or all of them if NULL. expires_at may be too early then, which expire finds.
@@ -72,7 +64,7 @@ WITH changed AS (
 ), told AS (
   {told}
 )
-SELECT id FROM changed WHERE (SELECT count(*) FROM told) >= 0
+SELECT id FROM changed WHERE (SELECT t.viewers FROM told AS t) >= 0
 
 -- name: set_limit(viewer, limit)
 -- What is watched already goes on.
@@ -81,7 +73,7 @@ WITH changed AS (
 ), told AS (
   {told}
 )
-SELECT id FROM changed WHERE (SELECT count(*) FROM told) >= 0
+SELECT id FROM changed WHERE (SELECT t.viewers FROM told AS t) >= 0
 
 -- name: add_viewer()
 INSERT INTO podium.viewers (id) VALUES (gen_random_uuid()::text) RETURNING id

@@ -59,10 +59,9 @@ class ViewerFeed:
         await asyncio.gather(*self._ending, return_exceptions=True)
 
     def heard(self, channel: str, payload: str) -> None:
-        """Viewers have changed."""
-        for viewer in payload.split("\n"):
-            for stream in self._streams.get(viewer, ()):
-                stream.put([None])
+        """A viewer has changed."""
+        for stream in self._streams.get(payload, ()):
+            stream.put([None])
 
     def line_answers(self, at: datetime) -> None:
         """The line works; what was called out while there was none may be anything."""
