@@ -1,4 +1,4 @@
-"""The command line: `podium serve`, `migrate`, `import`, `export`, `rollups`, `documents`, `token` and `schema`."""
+"""The command line: `podium serve`, `probe`, `migrate`, `import`, `export`, `rollups`, `documents` and others."""
 
 import sys
 from collections.abc import Coroutine
@@ -15,6 +15,7 @@ from gateway.documents_command import documents
 from gateway.export_command import export
 from gateway.import_command import import_app
 from gateway.logs import configure_logs
+from gateway.probe_command import probe
 from gateway.rollups_command import rollups_app
 from gateway.settings import VERSION, Settings, SettingsError, load_settings
 from gateway.telemetry_import_command import telemetry
@@ -94,6 +95,8 @@ def schema() -> None:
 
 
 app.command(epilog="Example: podium bench --only post_stats", context_settings=PASS_ON)(bench)
+
+app.command(epilog="Example: podium probe --config streams.yaml --once")(probe)
 
 app.command(epilog="Example: podium documents src --add-typename --output manifest.json")(documents)
 

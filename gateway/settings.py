@@ -111,6 +111,12 @@ def _web_url(value: str | None) -> str | None:
     return value
 
 
+def _metric_prefix(value: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", value):
+        raise ValueError("the beginning of a metric's name: letters, digits, _ and :, no digit first")
+    return value
+
+
 Seconds = Annotated[timedelta, _duration_in("s")]
 Hours = Annotated[timedelta, _duration_in("h")]
 Milliseconds = Annotated[timedelta, _duration_in("ms")]
@@ -119,6 +125,7 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Scopes = Annotated[tuple[Scope, ...], NoDecode, BeforeValidator(_scopes)]
 TokenSecret = Annotated[str | None, AfterValidator(_token_secret)]
 WebUrl = Annotated[str | None, AfterValidator(_web_url)]
+MetricPrefix = Annotated[str, AfterValidator(_metric_prefix)]
 PostgresUrl = Annotated[str | None, AfterValidator(_postgres_url)]
 
 
@@ -127,6 +134,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
 
+    alarm_after: Seconds = timedelta(seconds=30)
+    alert_state: Path | None = None
+    alert_webhook: WebUrl = None
+    alert_webhook_secret: str | None = None
     anonymous_scopes: Scopes = (Scope.READ,)
     answer_cache_bytes: int = Field(default=64 << 20, ge=0)
     answer_max_age: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(0)
@@ -142,12 +153,16 @@ class Settings(BaseSettings):
     db_pool_size: int = Field(default=10, ge=1, le=1000)
     db_save_latency_ms: Milliseconds = timedelta(seconds=0.1)
     db_timeout: Seconds = timedelta(seconds=20)
+    discord_webhook: WebUrl = None
     documents: Path | None = None
     drain_delay: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=0.5)
+    duration: str | None = None
     env: Literal["development", "production"] = "development"
+    ffmpeg: str | None = None
     forwarded_allow_ips: str = "127.0.0.1"
     heartbeat_interval: Seconds = timedelta(seconds=5)
     host: str = "127.0.0.1"
+    ingest_url: str | None = Field(default=None, validation_alias=AliasChoices("ingest_url", "injest_url"))
     introspection: bool | None = None
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
@@ -171,12 +186,17 @@ class Settings(BaseSettings):
     max_pending_connections: int = Field(default=8192, ge=1, le=65_535)
     max_tokens: Annotated[int | None, _limit(1)] = 1000
     max_variable_values: Annotated[int | None, _limit(0)] = 50_000
+    metrics_port: int = Field(default=9090, ge=0, le=65_535)
     num_threads: str | None = None
     otel_exporter_otlp_endpoint: WebUrl = None
     otel_service_name: str = "podium"
+    pager_duty_api_key: str | None = None
+    pager_duty_url: WebUrl = None
     payload_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     persisted_documents_bytes: int = Field(default=4 << 20, ge=0)
     pipelines_cache_timeout: Seconds = timedelta(seconds=60)
+    playback_allow: Networks | None = None
+    playback_url: str | None = None
     podium_data_dir: Path = Path("podium-data")
     port: int = Field(default=8080, ge=0, le=65_535)
     postgres: PostgresUrl = Field(default=None, validation_alias=AliasChoices("postgres", "database_url"))
@@ -184,17 +204,23 @@ class Settings(BaseSettings):
     postgres_owner: PostgresUrl = None
     postgres_read: PostgresUrl = None
     purge_interval_s: Seconds = timedelta(seconds=600)
+    region: str | None = None
     regions_cache_timeout: Seconds = timedelta(seconds=60)
     replica_max_lag: Annotated[timedelta, _duration_in("s"), AfterValidator(_replica_lag)] = timedelta(seconds=5)
+    report_url: WebUrl = None
     secret: str | None = None
     secret_previous: str | None = None
     slow_operation: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(seconds=1)
+    source_file: Path | None = None
     start_time_window: Hours = timedelta(hours=24)
     stats_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     stream_id_expiry_h: Annotated[timedelta, _duration_in("h", may_be_zero=True)] = timedelta(hours=720)
     stream_lease_s: Annotated[timedelta, _duration_in("s", may_be_zero=True)] = timedelta(0)
     stream_limit: int = Field(default=3, ge=0, le=1000)
     stream_mint_rate: Annotated[str | None, BeforeValidator(_rate)] = "600/minute"
+    stream_monitor_default_prefix: MetricPrefix = "stream_monitor_"
+    stream_monitor_label_duration: str | None = None
+    stream_monitor_label_region: str | None = None
     telemetry_allow: Networks | None = None
     telemetry_buffer_bytes: int = Field(default=16 << 20, ge=1 << 20)
     telemetry_buffer_messages: int = Field(default=32_768, ge=1024)

@@ -47,7 +47,7 @@ def test_the_example_is_accepted_and_differs_from_the_default(name: str) -> None
 
 def test_other_names_of_a_setting_are_in_its_row() -> None:
     aliases = {name: field.validation_alias for name, field in FIELDS.items() if field.validation_alias}
-    assert list(aliases) == ["postgres"]
+    assert list(aliases) == ["ingest_url", "postgres"]
     for name, alias in aliases.items():
         assert isinstance(alias, AliasChoices)
         others = [str(choice).upper() for choice in alias.choices if choice != name]

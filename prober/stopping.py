@@ -1,0 +1,50 @@
+"""The wish that everything ends, waiting that hears of it, and the end of tasks."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+CANCELLED_AGAIN_S = 0.2
+
+
+class Stopping:
+    """Set once, by a signal."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    @property
+    def is_wished(self) -> bool:
+        """Whether everything should end."""
+        return self._event.is_set()
+
+    def wish(self) -> None:
+        """End everything."""
+        self._event.set()
+
+    async def within(self, seconds: float) -> bool:
+        """Wait so long, or until everything should end, which is answered."""
+        try:
+            await asyncio.wait_for(self._event.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def during(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something, unless everything should end meanwhile."""
+        tasks = [asyncio.ensure_future(work), asyncio.ensure_future(self._event.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                tasks[0].result()
+        finally:
+            await end_tasks(tasks)
+
+
+async def end_tasks(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel tasks until they have ended: what is cancelled while it connects may go on as if nothing had been said."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCELLED_AGAIN_S)

@@ -1,0 +1,127 @@
+"""MPEG transport streams: whether one is whole, and from when to when its pictures are.
+
+Nothing is decoded: packets are looked through by slices, so that a megabyte takes about a millisecond.
+"""
+
+from collections.abc import Iterator
+from itertools import compress, pairwise
+from typing import NamedTuple
+
+PACKET = 188
+SYNC = 0x47
+CLOCK_HZ = 90_000
+WRAP = 1 << 33
+VIDEO_TYPES = frozenset({0x01, 0x02, 0x10, 0x1B, 0x24, 0x33, 0xD1, 0xEA})
+AUDIO_TYPES = frozenset({0x03, 0x04, 0x0F, 0x11, 0x81})
+_COUNTERS = bytes(range(16))
+_PID_HIGH = bytes(byte & 0x1F for byte in range(256))
+_BROKEN = bytes(bool(byte & 0x80) for byte in range(256))
+_HAS_PAYLOAD = bytes(bool(byte & 0x10) for byte in range(256))
+_COUNTER = bytes(byte & 0x0F for byte in range(256))
+
+
+class CorruptSegment(Exception):
+    """A segment that no player can play as it should; the message says what is wrong."""
+
+
+class Span(NamedTuple):
+    """From when to when the pictures of a segment are, in seconds of its own clock."""
+
+    begins_s: float
+    ends_s: float
+    pictures: int
+
+    @property
+    def duration_s(self) -> float:
+        """How long they are."""
+        return self.ends_s - self.begins_s
+
+
+def examine(data: bytes) -> Span:
+    """The span of a segment; CorruptSegment unless it is whole."""
+    if not data or len(data) % PACKET:
+        raise CorruptSegment(f"{len(data)} bytes are no whole number of packets")
+    count = len(data) // PACKET
+    if data[::PACKET].count(SYNC) != count:
+        raise CorruptSegment("packets that do not begin as they should")
+    flags, low, control = data[1::PACKET], data[2::PACKET], data[3::PACKET]
+    if any(flags.translate(_BROKEN)):
+        raise CorruptSegment("packets that are marked as broken")
+    pids = [*map(int.__add__, map((256).__mul__, flags.translate(_PID_HIGH)), low)]
+    shown = _shown_pid(data, pids)
+    places = [*compress(range(count), map(shown.__eq__, pids))]
+    _check_counters(data, places, bytes(map(control.__getitem__, places)))
+    starts = [place for place in places if flags[place] & 0x40]
+    return _span([time for place in starts for time in _times(data, place * PACKET)])
+
+
+def _shown_pid(data: bytes, pids: list[int]) -> int:
+    """What carries the pictures, or the sound where there are none."""
+    try:
+        pat = _section(data, pids.index(0) * PACKET)
+        programs = [
+            (pat[i] << 8 | pat[i + 1], (pat[i + 2] & 0x1F) << 8 | pat[i + 3]) for i in range(8, len(pat) - 4, 4)
+        ]
+        pmt_pid = next(pid for number, pid in programs if number)
+        pmt = _section(data, pids.index(pmt_pid) * PACKET)
+        streams = [*_streams(pmt)]
+        return next(pid for kinds in (VIDEO_TYPES, AUDIO_TYPES) for kind, pid in streams if kind in kinds)
+    except (ValueError, IndexError, StopIteration):
+        raise CorruptSegment("neither video nor audio") from None
+
+
+def _section(data: bytes, start: int) -> bytes:
+    """A table of one packet, as those of a program are."""
+    place = _payload(data, start)
+    place += 1 + data[place]
+    length = (data[place + 1] & 0x0F) << 8 | data[place + 2]
+    return data[place : min(place + 3 + length, start + PACKET)]
+
+
+def _streams(pmt: bytes) -> Iterator[tuple[int, int]]:
+    place = 12 + ((pmt[10] & 0x0F) << 8 | pmt[11])
+    while place + 5 <= len(pmt) - 4:
+        yield pmt[place], (pmt[place + 1] & 0x1F) << 8 | pmt[place + 2]
+        place += 5 + ((pmt[place + 3] & 0x0F) << 8 | pmt[place + 4])
+
+
+def _payload(data: bytes, start: int) -> int:
+    has_adaptation = data[start + 3] & 0x20
+    return start + 4 + (1 + data[start + 4] if has_adaptation else 0)
+
+
+def _check_counters(data: bytes, places: list[int], control: bytes) -> None:
+    """Each packet with a payload counts on; one may come twice, and one may say that it begins anew."""
+    counters = bytes(compress(control.translate(_COUNTER), control.translate(_HAS_PAYLOAD)))
+    rounds = len(counters) // 16 + 2
+    if counters and (_COUNTERS * rounds)[counters[0] : counters[0] + len(counters)] == counters:
+        return
+    carrying = [place for place in places if data[place * PACKET + 3] & 0x10]
+    for (before, counter), place in zip(pairwise(counters), carrying[1:], strict=True):
+        if (counter - before) % 16 > 1 and not _begins_anew(data, place * PACKET):
+            raise CorruptSegment("packets are missing")
+
+
+def _begins_anew(data: bytes, start: int) -> bool:
+    return bool(data[start + 3] & 0x20 and data[start + 4] and data[start + 5] & 0x80)
+
+
+def _times(data: bytes, start: int) -> Iterator[int]:
+    """The time at which the picture that begins in this packet is shown."""
+    place = _payload(data, start)
+    if place + 14 > start + PACKET or data[place : place + 3] != b"\x00\x00\x01":
+        raise CorruptSegment("a picture that does not begin as it should")
+    if data[place + 7] & 0x80:
+        high, middle, low = data[place + 9], data[place + 10 : place + 12], data[place + 12 : place + 14]
+        yield (high >> 1 & 7) << 30 | int.from_bytes(middle) >> 1 << 15 | int.from_bytes(low) >> 1
+
+
+def _span(times: list[int]) -> Span:
+    if not times:
+        raise CorruptSegment("no pictures with times")
+    first = times[0]
+    since = sorted((time - first + WRAP // 2) % WRAP - WRAP // 2 for time in times)
+    least, most = since[0], since[-1]
+    picture = (most - least) / (len(since) - 1) if len(since) > 1 else 0.0
+    begins = (first + least) / CLOCK_HZ
+    return Span(begins, begins + (most - least + picture) / CLOCK_HZ, len(since))
