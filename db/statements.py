@@ -29,7 +29,7 @@ TABLES = frozenset(
     (
         *("audit_log", "benchmark_events", "benchmarks", "daily_rollups", "host_systems", "hourly_rollups"),
         *("idempotency_keys", "imports", "kept_round_trips"),
-        *("models", "orchestrators", "peer_connections", "peer_logs", "peers", "pipelines"),
+        *("models", "orchestrators", "peer_connections", "peer_logs", "peers", "pipelines", "probe_runs"),
         *("regions", "results", "rollup_state", "streams", "viewers"),
     )
 )

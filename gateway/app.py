@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import partial
 
 from prometheus_client import Metric
@@ -33,6 +32,7 @@ from gateway.live_logs import LiveLogs
 from gateway.metrics import Metrics, exposition
 from gateway.middleware import BodyLimit, CancelWhenGone, ForBrowsers, Observe
 from gateway.parts import Urls, authenticator_of, database_of, limits_of, operations_of, replica_of, spans_of
+from gateway.retention import retention_steps
 from gateway.server_timing import ServerTiming
 from gateway.settings import VERSION, Settings
 from gateway.streams import ViewerLimits
@@ -55,7 +55,6 @@ from resolvers.recording import (
 )
 from resolvers.replica import INTERVAL_S as REPLICA_INTERVAL_S
 from resolvers.replica import Replica
-from resolvers.retention import clear_payloads, drop_results
 from resolvers.rollups import build, repair
 from resolvers.shared_changes import SharedChanges
 from resolvers.streams.feed import CHANNEL as VIEWERS
@@ -264,17 +263,12 @@ class Gateway:
             "rollups": partial(keep_rollups, partial(build, self.db, report), partial(repair, self.db, report), report),
             **self.viewers.loops_of_the_leader(),
         }
-        if steps := self._retention():
+        if steps := retention_steps(self.settings, self.db, report):
             loops["retention"] = partial(let_go, steps, report)
         if url := self.settings.catalyst_region_url:
             interval_s = self.settings.regions_cache_timeout.total_seconds()
             loops["regions"] = partial(refresh_regions, url, self._register_regions, report, interval_s)
         return loops
-
-    def _retention(self) -> list[Callable[[datetime], Awaitable[None]]]:
-        ages = {drop_results: self.settings.stats_retention_days, clear_payloads: self.settings.payload_retention_days}
-        report = self.metrics.report
-        return [partial(step, self.db, timedelta(days=days), report) for step, days in ages.items() if days]
 
     async def _create_partitions(self) -> int:
         return await create_partitions(self.db) + await create_log_partitions(self.db, self.settings.log_expiry_h)

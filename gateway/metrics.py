@@ -28,6 +28,8 @@ LEVELS = {
     "results_replayed": "debug",
     "results_refused": "debug",
     "logs_trimmed": "debug",
+    "probe_run_stored": "debug",
+    "probe_run_replayed": "debug",
     "leadership_lost": "warning",
     "logs_lost": "error",
     "listener_lost": "warning",

@@ -203,6 +203,7 @@ class Settings(BaseSettings):
     postgres_direct: PostgresUrl = None
     postgres_owner: PostgresUrl = None
     postgres_read: PostgresUrl = None
+    probe_retention_days: int | None = Field(default=None, ge=1, le=36_500)
     purge_interval_s: Seconds = timedelta(seconds=600)
     region: str | None = None
     regions_cache_timeout: Seconds = timedelta(seconds=60)

@@ -18,7 +18,7 @@ class GrantedScope(Enum):
     """The scopes, each with its description."""
 
     READ = strawberry.enum_value(Scope.READ, description="Ask for everything that is recorded.")
-    PUBLISH = strawberry.enum_value(Scope.PUBLISH, description="Post results, and tell of benchmarks.")
+    PUBLISH = strawberry.enum_value(Scope.PUBLISH, description="Post results, and tell of probes and benchmarks.")
     WATCH = strawberry.enum_value(Scope.WATCH, description="Play streams as a viewer.")
     ADMIN = strawberry.enum_value(
         Scope.ADMIN, description="Withdraw results, name regions, and link nodes; includes the other scopes."

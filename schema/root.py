@@ -31,6 +31,9 @@ from schema.limits import MAX_LINES
 from schema.linking import LinkingMutation
 from schema.node import Node, from_global_id
 from schema.permissions import READ, GrantedScope
+from schema.probe_series import ProbeSeriesQuery
+from schema.probes import ProbeRun, ProbesQuery, run_by_id
+from schema.probing import ProbingMutation
 from schema.recording import RecordingMutation
 from schema.reputation import ReputationQuery
 from schema.results import ResultsQuery, Stat, stat_key
@@ -100,6 +103,8 @@ class Query(
     TelemetryQuery,
     ReputationQuery,
     BenchmarksQuery,
+    ProbesQuery,
+    ProbeSeriesQuery,
 ):
     @strawberry.field(extensions=[READ], description="The object with this global id; null when it is gone.")
     async def node(
@@ -122,6 +127,8 @@ class Query(
                 found = await context.loader(benchmarks_by_id).load(id_) if is_id(id_) else None
             case "HostSystem", [int(id_)]:
                 found = await context.loader(host_systems_by_id).load(id_) if is_id(id_) else None
+            case "ProbeRun", [str(run_id)]:
+                found = await run_by_id(info, run_id)
             case _:
                 raise InvalidArgument("id: this is no id of this service", field="id")
         return found
@@ -151,7 +158,7 @@ class Query(
 
 
 @strawberry.type(description="Everything that can be done.")
-class Mutation(RecordingMutation, AdministrationMutation, LinkingMutation, BenchmarkingMutation):
+class Mutation(RecordingMutation, AdministrationMutation, LinkingMutation, BenchmarkingMutation, ProbingMutation):
     pass
 
 
@@ -164,7 +171,7 @@ schema = strawberry.Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[Region, Orchestrator, Stat, AuditEntry, Peer, Benchmark, HostSystem],
+    types=[Region, Orchestrator, Stat, AuditEntry, Peer, Benchmark, HostSystem, ProbeRun],
     config=StrawberryConfig(scalar_map={Duration: DURATION, Json: JSON, datetime: DATE_TIME}),
 )
 GRAPHQL_SCHEMA: GraphQLSchema = schema._schema  # Strawberry has no public name for it

@@ -44,5 +44,5 @@ SELECT create_distributed_table('podium.viewers', 'id');
 
 -- The other tables stay on the coordinator. audit_log has a trigger, which Citus allows neither on distributed nor on
 -- reference tables; idempotency_keys has one row per key for a day, and is purged with FOR UPDATE SKIP LOCKED, which works
--- in one place only; benchmarks, benchmark_events and host_systems are small; imports and rollup_state have a few rows that one gateway at a time changes; kept_round_trips is small,
+-- in one place only; benchmarks, benchmark_events, host_systems and probe_runs are small; imports and rollup_state have a few rows that one gateway at a time changes; kept_round_trips is small,
 -- and read when a question reaches back to where results are gone.

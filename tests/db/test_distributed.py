@@ -18,7 +18,7 @@ REFERENCE = frozenset(re.findall(r"create_reference_table\('podium\.(\w+)'", CIT
 ON_COORDINATOR = frozenset(
     (
         *("audit_log", "benchmark_events", "benchmarks", "host_systems", "idempotency_keys", "imports"),
-        *("kept_round_trips", "rollup_state"),
+        *("kept_round_trips", "probe_runs", "rollup_state"),
     )
 )
 
@@ -80,6 +80,8 @@ PLANS = {
         ),
         *("benchmarks.benchmarks", "benchmarks.count_benchmarks", "benchmarks.benchmarks_by_id"),
         *("benchmarks.add_benchmark", "benchmarks.events_of", "benchmarks.add_event"),
+        *("probes.runs", "probes.count_runs", "probes.runs_by_id", "probes.add_run", "probes.forget_runs"),
+        *("probes.latest_runs", "probes.groups", "probes.failures"),
         *("benchmarks.host_systems", "benchmarks.host_systems_by_id", "benchmarks.add_host_system"),
     ),
     Plan.PARALLEL: (

@@ -10,7 +10,9 @@ import orjson
 import pytest
 from graphql import OperationDefinitionNode, parse
 
+from gateway.probe_forms import RECORD_PROBE_RUN, input_of, stored_form
 from tests.harness import TOKEN_SECRET, Running, StartGateway
+from tests.probes import a_failed_run, a_rendition
 from tests.telemetry import add_connection, network_state
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +78,9 @@ async def recorded(start_gateway: StartGateway, connection: asyncpg.Connection) 
     ):
         assert (await running.post_stat(**RESULT | fields)).text == "ok"
     await _add_telemetry(running, connection)
+    started_at = datetime.now(UTC) - timedelta(hours=1)
+    failed = a_failed_run("failed", started_at=started_at, renditions=(a_rendition(),))
+    await running.ask(RECORD_PROBE_RUN, input=dict(input_of(stored_form(failed))))
     await running.post_stat(**RESULT | {"region": "LAX"})
     assert await running.ask(WITHDRAW) == {"withdrawStats": {"withdrawn": 1}}
     return running
