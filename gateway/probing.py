@@ -11,6 +11,7 @@ from rich.console import Console
 
 from gateway.probe_events import ProbeEvents
 from gateway.probe_metrics import serving_metrics
+from gateway.probe_reports import stored_runs
 from gateway.settings import Settings
 from prober.alert_file import held
 from prober.alert_targets import PAGER_DUTY_URL, DiscordTarget, PagerDutyTarget, Target, WebhookTarget
@@ -19,7 +20,7 @@ from prober.clip import Clip, find_ffmpeg, make_clip, source_clip
 from prober.content_clock import Decoder
 from prober.metrics import ProbeMetrics
 from prober.posting import Poster, Posting
-from prober.probe import Probe, Tools
+from prober.probe import Probe, Reporter, Tools
 from prober.run import Run
 from prober.stopping import Stopping, end_tasks
 from prober.streams import Stream
@@ -41,16 +42,18 @@ async def probe_all(settings: Settings, streams: Sequence[Stream], *, once: bool
         events.alerts = events.table.alerts = alerts
         alerts.forget_but([stream.name for stream in streams])
         posting = Posting(Poster(client, settings.report_url or "", settings.secret), events.report)
-        tools = await _tools(settings, events, [posting] if settings.report_url else [])
+        stores = await stack.enter_async_context(stored_runs(settings, client, events.report))
+        tools = await _tools(settings, events, [*([posting] if settings.report_url else []), *stores])
         if not once:
             await stack.enter_async_context(serving_metrics(settings.host, settings.metrics_port, events.metrics))
         if console:
             stack.enter_context(shown(events.table, console))
         probes = [Probe(stream, tools, stopping) for stream in streams]
-        async with _beside(alerts.run(), posting.run()):
+        async with _beside(alerts.run(), posting.run(), *(it.run() for it in stores)):
             runs = await asyncio.gather(*(probe.once() if once else probe.forever() for probe in probes))
             rest_s = HURRIED_S if stopping.is_wished else LAST_WORDS_S
-            await asyncio.gather(alerts.delivered(rest_s), posting.posted(rest_s))
+            last_words = (alerts.delivered(rest_s), posting.posted(rest_s), *(it.stored(rest_s) for it in stores))
+            await asyncio.gather(*last_words)
     return [run for run in runs if run]
 
 
@@ -66,7 +69,7 @@ def targets_of(settings: Settings) -> list[Target]:
     return targets
 
 
-async def _tools(settings: Settings, events: ProbeEvents, reporters: Sequence[Posting]) -> Tools:
+async def _tools(settings: Settings, events: ProbeEvents, reporters: Sequence[Reporter]) -> Tools:
     ffmpeg = find_ffmpeg(settings.ffmpeg)
     return Tools(
         clip=await _clip(settings, ffmpeg),

@@ -204,6 +204,8 @@ class Settings(BaseSettings):
     postgres_owner: PostgresUrl = None
     postgres_read: PostgresUrl = None
     probe_retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    probe_runs_token: str | None = None
+    probe_runs_url: WebUrl = None
     purge_interval_s: Seconds = timedelta(seconds=600)
     region: str | None = None
     regions_cache_timeout: Seconds = timedelta(seconds=60)

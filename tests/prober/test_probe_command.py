@@ -14,7 +14,7 @@ import pytest
 
 from prober.clip import Clip
 from resolvers.signing import is_signed
-from tests.harness import eventually
+from tests.harness import Running, eventually
 from tests.prober.network import Network, Served
 from tests.prober.receiver import receiving
 from tests.processes import SECRET, Podium, is_running
@@ -87,6 +87,23 @@ async def test_once_posts_its_runs_and_fails_when_one_fails(served: Served, star
     assert (bad.json["success_rate"], bad.json["errors"][0]["error_code"]) == (0.0, "push_refused")
     assert (good.json["success_rate"], good.json["region"], good.json["orchestrator"]) == (1.0, "FRA", "0xAbc")
     assert good.json["segments_received"] == good.json["segments_sent"] > 0
+
+
+async def test_its_runs_are_kept_by_a_podium(served: Served, start: Start, running: Running) -> None:
+    network = served.network("keeping")
+    await network.listens()
+    podium = await start(
+        "--once", PROBE_RUNS_URL=running.url, SECRET=running.gateway.settings.secret or "", **_single(network)
+    )
+    assert await podium.end(within_s=40) == 0
+    kept = await running.ask("""{ probeRuns { nodes {
+      runId stream region status startupTime renditions { name segmentsReceived latency { count } }
+    } } }""")
+    (run,) = kept["probeRuns"]["nodes"]
+    ended = podium.event("probe_ended")
+    assert (run["runId"], run["stream"], run["region"], run["status"]) == (ended["run_id"], "FRA", "FRA", "SUCCESS")
+    assert run["startupTime"] == pytest.approx(ended["startup_s"], abs=0.001)
+    assert sum(it["segmentsReceived"] for it in run["renditions"]) == ended["segments_received"] > 0
 
 
 async def test_it_shows_metrics_and_sigterm_ends_it_and_its_push_in_time(served: Served, start: Start) -> None:
