@@ -353,6 +353,7 @@ class Gateway:
             recorder=self.recorder,
             broadcast=self.broadcast,
             log_feed=self.live_logs.feed,
+            watching=self.viewers.watching,
             versions=self.versions,
             authenticator=self.authenticator,
             service=facts,

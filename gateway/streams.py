@@ -15,6 +15,7 @@ from resolvers.streams.deciding import Ask, Rules, Verdict
 from resolvers.streams.feed import ViewerFeed
 from resolvers.streams.seats import REFUSALS, Seats
 from resolvers.streams.tidying import active_streams, expire, forget_unused
+from resolvers.streams.watching import Watching
 from workers.batcher import Batcher
 from workers.leader import Loops
 from workers.listener import Heard, Line, listen
@@ -52,6 +53,11 @@ class ViewerLimits:
         self._report = report
         self._unused_age_s = settings.stream_id_expiry_h.total_seconds()
         self._watching = (0, 0)
+
+    @property
+    def watching(self) -> Watching:
+        """What the graph needs of it."""
+        return Watching(self.seats, self.feed, self.rates)
 
     def api(self, authenticator: Authenticator, *, is_open: bool) -> StreamsApi:
         """The old URLs."""

@@ -16,7 +16,15 @@ OLDEST_ENTRIES = ENTRIES.pick(page="oldest")
 
 MAX_ENTRY_ID = 2**63 - 1
 
-Action = Literal["withdraw_stats", "restore_stats", "register_region", "rename_region", "link_peer"]
+Action = Literal[
+    "withdraw_stats",
+    "restore_stats",
+    "register_region",
+    "rename_region",
+    "link_peer",
+    "set_stream_limit",
+    "release_streams",
+]
 
 
 class EntryFilter(NamedTuple):

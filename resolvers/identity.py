@@ -21,13 +21,16 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks, by what they showed: nothing, a token, the signature of the body, or that of a webhook's message."""
+    """Who asks, by what they showed: nothing, a token, the signature of the body, or that of a webhook's message; and
+    from which network address, where that is asked for.
+    """
 
     scopes: frozenset[Scope]
     subject: str | None = None
     shown: Literal["nothing", "token", "signature", "webhook"] = "nothing"
     message_id: str | None = None
     expires_at: float | None = None  # in Unix seconds, of a token
+    address: str = ""
 
     @property
     def left_s(self) -> float | None:
@@ -49,7 +52,12 @@ class Authenticator:
     tokens: TokenVerifier = field(default_factory=TokenVerifier)
 
     async def identify(
-        self, authorization: str, body: bytes | None = None, webhook: WebhookHeaders | None = None
+        self,
+        authorization: str,
+        body: bytes | None = None,
+        webhook: WebhookHeaders | None = None,
+        *,
+        address: str = "",
     ) -> Identity:
         """Who sent this `Authorization` (empty where there was none), and this body, where a signature may count.
 
@@ -58,16 +66,20 @@ class Authenticator:
         """
         if webhook is not None and body is not None:
             verify_webhook(body, webhook, self.secrets)
-            return Identity(self._scopes(Scope.PUBLISH), shown="webhook", message_id=webhook.id)
+            return Identity(self._scopes(Scope.PUBLISH), shown="webhook", message_id=webhook.id, address=address)
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and self.tokens.is_configured:
             claims = await self.tokens.claims(token.strip())
             return Identity(
-                self._scopes(*scopes_of(claims)), subject_of(claims), shown="token", expires_at=claims["exp"] + LEEWAY_S
+                self._scopes(*scopes_of(claims)),
+                subject_of(claims),
+                shown="token",
+                expires_at=claims["exp"] + LEEWAY_S,
+                address=address,
             )
         if authorization and body is not None and is_signed(body, authorization, self.secrets):
-            return Identity(self._scopes(Scope.PUBLISH), shown="signature")
-        return Identity(self.anonymous_scopes)
+            return Identity(self._scopes(Scope.PUBLISH), shown="signature", address=address)
+        return Identity(self.anonymous_scopes, address=address)
 
     @property
     def lets_post(self) -> bool:

@@ -10,7 +10,15 @@ from strawberry import Info
 from resolvers import administration
 from resolvers.administration import MAX_IDS, MAX_WITHDRAWN, Deed, Outcome
 from resolvers.audit import MAX_ENTRY_ID
-from resolvers.errors import AlreadyExists, InvalidArgument, NotFound, PodiumError, TooMany
+from resolvers.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    NotFound,
+    PodiumError,
+    RateLimited,
+    StreamLimitReached,
+    TooMany,
+)
 from resolvers.filters import Window
 from resolvers.recording import ResultKey
 from schema.audit import AuditEntry
@@ -36,6 +44,10 @@ class MutationErrorCode(Enum):
     NOT_FOUND = strawberry.enum_value(NotFound.code, description="What an argument names is not there.")
     ALREADY_EXISTS = strawberry.enum_value(AlreadyExists.code, description="What was to be added is there already.")
     TOO_MANY = strawberry.enum_value(TooMany.code, description="It is about more results than one request may change.")
+    STREAM_LIMIT_REACHED = strawberry.enum_value(
+        StreamLimitReached.code, description="The viewer watches as many streams as it may."
+    )
+    RATE_LIMITED = strawberry.enum_value(RateLimited.code, description="You do it too often; `hint` says when to try.")
 
 
 @strawberry.type(description="Why a mutation did nothing.")

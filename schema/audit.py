@@ -11,6 +11,7 @@ from strawberry import Info
 
 from resolvers import audit
 from resolvers.filters import Window
+from resolvers.identity import Scope
 from resolvers.page import encode_cursor, page_request
 from resolvers.telemetry.listing import peers_by_name
 from schema.connection import After, Before, Connection, First, Last, connection
@@ -29,6 +30,10 @@ class AuditAction(Enum):
     REGISTER_REGION = strawberry.enum_value("register_region", description="Added a region.")
     RENAME_REGION = strawberry.enum_value("rename_region", description="Gave a region another name.")
     LINK_PEER = strawberry.enum_value("link_peer", description="Said which orchestrator a node belongs to.")
+    SET_STREAM_LIMIT = strawberry.enum_value(
+        "set_stream_limit", description="Said how many streams a viewer may watch at the same time."
+    )
+    RELEASE_STREAMS = strawberry.enum_value("release_streams", description="Freed streams that a viewer watched.")
 
 
 @strawberry.type(description="What an entry of the audit log is about; what does not belong to its action is null.")
@@ -84,6 +89,29 @@ class AuditDetails:
     async def previous_orchestrator(self, info: Info) -> Orchestrator | None:
         return await _orchestrator(source_row(self).get("previous_orchestrator"), info)
 
+    @strawberry.field(
+        description="The viewer whose limit was set, or whose streams were freed. Null for those who lack the scope "
+        "admin: whoever knows a viewer's id can watch in its place."
+    )
+    def viewer_id(self, info: Info) -> strawberry.ID | None:
+        id_: strawberry.ID | None = source_row(self).get("viewer") if context_of(info).may(Scope.ADMIN) else None
+        return id_
+
+    @strawberry.field(description="The streams that were freed.")
+    def streams(self) -> list[strawberry.ID] | None:
+        streams: list[strawberry.ID] | None = source_row(self).get("streams")
+        return streams
+
+    @strawberry.field(description="The limit that a viewer was given; null for that of everybody else.")
+    def stream_limit(self) -> int | None:
+        limit: int | None = source_row(self).get("stream_limit")
+        return limit
+
+    @strawberry.field(description="The limit that it had before; null for that of everybody else.")
+    def previous_stream_limit(self) -> int | None:
+        limit: int | None = source_row(self).get("previous_stream_limit")
+        return limit
+
 
 async def _orchestrator(address: str | None, info: Info) -> Orchestrator | None:
     found: Orchestrator | None = None if address is None else await context_of(info).orchestrators.load(address)
@@ -95,7 +123,7 @@ class AuditEntry(Node):
     recorded_at: datetime = strawberry.field(description="When it was done, by the database's clock.")
     actor: str = strawberry.field(description="Who did it: the subject of the token. Everybody can read it.")
     reason: str | None = strawberry.field(description="Why, in the actor's words; null where none is asked for.")
-    affected: int = strawberry.field(description="How many results, regions or nodes it changed.")
+    affected: int = strawberry.field(description="How many results, regions, nodes, viewers or streams it changed.")
 
     @strawberry.field(description="The global id.")
     def id(self) -> strawberry.ID:

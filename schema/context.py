@@ -20,6 +20,7 @@ from resolvers.identity import Authenticator, Identity, Scope
 from resolvers.reading import NotingRunner, Reads
 from resolvers.recording import Recorder
 from resolvers.series import MAX_POINTS
+from resolvers.streams.watching import Watching
 from resolvers.telemetry.live import LogFeed
 from resolvers.versions import Versions
 from schema.limits import Limits
@@ -49,6 +50,7 @@ class Backend:
     recorder: Recorder
     broadcast: Broadcast
     log_feed: LogFeed
+    watching: Watching
     versions: Versions
     authenticator: Authenticator
     service: ServiceFacts
@@ -139,8 +141,12 @@ class Context:
 
     def require(self, scope: Scope, field: str) -> None:
         """Raise Unauthenticated, Forbidden or PostingDisabled unless the client may ask for this field."""
-        if scope not in self._identity.scopes:  # else those with the same scopes are answered the same
+        if not self.may(scope):
             self.backend.authenticator.require(self.identity, scope, field)
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the client has this scope."""
+        return scope in self._identity.scopes  # those with the same scopes are answered the same
 
     @property
     def actor(self) -> str:
@@ -238,9 +244,9 @@ class Context:
         return [found[key.question].get((key.bucket, key.group), {}) for key in keys]
 
 
-async def identified(backend: Backend, authorization: str) -> Context:
+async def identified(backend: Backend, authorization: str, address: str) -> Context:
     """The context of a client that shows this on a socket; PodiumError when it is not who it says."""
-    return Context(backend, await backend.authenticator.identify(authorization))
+    return Context(backend, await backend.authenticator.identify(authorization, address=address))
 
 
 def context_of(info: Info) -> Context:

@@ -132,11 +132,14 @@ class GraphQLEndpoint:
         return _json(batch, 200, media_type)
 
     async def _identify(self, request: Request, body: bytes) -> Identity:
+        address = (request.scope.get("client") or ("",))[0]
         if _SHOWING.isdisjoint(dict(request.scope["headers"])):  # looking for each costs more
-            return await self._backend.authenticator.identify("")
+            return await self._backend.authenticator.identify("", address=address)
         headers = request.headers
         authorization = headers.get("authorization", "")
-        return await self._backend.authenticator.identify(authorization, body, WebhookHeaders.of(headers))
+        return await self._backend.authenticator.identify(
+            authorization, body, WebhookHeaders.of(headers), address=address
+        )
 
     def _prepare(self, request: Request, identity: Identity, media_type: str, asked: Asked, trace: Trace) -> Operation:
         trace.name = shown_name(asked.name)

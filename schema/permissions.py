@@ -19,9 +19,12 @@ class GrantedScope(Enum):
 
     READ = strawberry.enum_value(Scope.READ, description="Ask for everything that is recorded.")
     PUBLISH = strawberry.enum_value(Scope.PUBLISH, description="Post results, and tell of probes and benchmarks.")
-    WATCH = strawberry.enum_value(Scope.WATCH, description="Play streams as a viewer.")
+    WATCH = strawberry.enum_value(
+        Scope.WATCH, description="Play streams as a viewer, and see what viewers watch who are known by their ids."
+    )
     ADMIN = strawberry.enum_value(
-        Scope.ADMIN, description="Withdraw results, name regions, and link nodes; includes the other scopes."
+        Scope.ADMIN,
+        description="Withdraw results, name regions, link nodes, and set viewers' limits; includes the other scopes.",
     )
 
 
@@ -57,4 +60,5 @@ class Requires(FieldExtension):
         return await next_(source, info, **kwargs)
 
 
-READ, PUBLISH, ADMIN = Requires(Scope.READ), Requires(Scope.PUBLISH), Requires(Scope.ADMIN)
+READ, PUBLISH = Requires(Scope.READ), Requires(Scope.PUBLISH)
+WATCH, ADMIN = Requires(Scope.WATCH), Requires(Scope.ADMIN)

@@ -43,6 +43,8 @@ from schema.series import SeriesQuery
 from schema.standings import StandingsQuery
 from schema.subscriptions import Subscription
 from schema.telemetry import Peer, TelemetryQuery
+from schema.viewers import ViewersQuery
+from schema.watching import WatchingMutation
 from schema.websocket import MAX_OPERATIONS
 from schema.window import WindowQuery
 
@@ -105,6 +107,7 @@ class Query(
     BenchmarksQuery,
     ProbesQuery,
     ProbeSeriesQuery,
+    ViewersQuery,
 ):
     @strawberry.field(extensions=[READ], description="The object with this global id; null when it is gone.")
     async def node(
@@ -158,7 +161,14 @@ class Query(
 
 
 @strawberry.type(description="Everything that can be done.")
-class Mutation(RecordingMutation, AdministrationMutation, LinkingMutation, BenchmarkingMutation, ProbingMutation):
+class Mutation(
+    RecordingMutation,
+    AdministrationMutation,
+    LinkingMutation,
+    BenchmarkingMutation,
+    ProbingMutation,
+    WatchingMutation,
+):
     pass
 
 

@@ -13,7 +13,7 @@ from resolvers.telemetry.live_rows import Pair
 from schema.context import context_of
 from schema.inputs import Filter, result_filter
 from schema.peer_logs import PeerLog
-from schema.permissions import READ
+from schema.permissions import READ, WATCH
 from schema.results import Stat
 from schema.selection import wanted_values
 from schema.standings import (
@@ -30,6 +30,7 @@ from schema.standings import (
     standings_filter,
 )
 from schema.telemetry import PeerId
+from schema.viewers import Viewer, ViewerId
 
 OneMsg = Annotated[
     str | None, strawberry.argument(description="Messages of this kind alone, like `block.import`, compared exactly.")
@@ -86,3 +87,12 @@ class Subscription:
 
         source: Any = await context.backend.broadcast.states(compute)
         return cast(AsyncIterator[list[Standing]], source)
+
+    @strawberry.subscription(
+        extensions=[WATCH],
+        description="A viewer when what you ask of it has changed, at most once a second: what it watches, also "
+        "because a lease has ended, or its limit. What it is at the moment of subscribing is not told.",
+    )
+    async def viewer_changed(self, info: Info, id: ViewerId) -> AsyncIterator[Viewer]:
+        source: Any = await context_of(info).backend.watching.feed.states(id)
+        return cast(AsyncIterator[Viewer], source)

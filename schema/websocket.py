@@ -65,17 +65,19 @@ class WebSocketEndpoint:
             await send({"type": "websocket.close", "code": 4406, "reason": "Subprotocol not acceptable"})
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        await _Session(self, wire_of(scope, send), headers.get("authorization", "")).run(receive, send)
+        address = (scope.get("client") or ("",))[0]
+        await _Session(self, wire_of(scope, send), headers.get("authorization", ""), address).run(receive, send)
 
 
 class _Session:
     """One client's socket: what it runs, and what waits to be sent to it."""
 
-    def __init__(self, door: WebSocketEndpoint, wire: Wire, authorization: str) -> None:
+    def __init__(self, door: WebSocketEndpoint, wire: Wire, authorization: str, address: str) -> None:
         self.door = door
         self.wire = wire
         self.outbox = Outbox(wire, self._end_slow)
         self._authorization = authorization
+        self._address = address
         self._context: Context | None = None
         self._is_cut = False
         self._ends_at: float | None = None  # with the client's token, by the clock of the loop
@@ -139,7 +141,7 @@ class _Session:
         given = {name.lower(): value for name, value in (payload or {}).items()}
         authorization = given.get("authorization", self._authorization)
         try:
-            self._context = await identified(self.door.backend, str(authorization))
+            self._context = await identified(self.door.backend, str(authorization), self._address)
         except PodiumError as error:
             raise _Close(4403, error.message) from None
         if (left_s := self._context.identity.left_s) is not None:

@@ -139,3 +139,43 @@ WITH before AS (
   SELECT pg_notify('podium_changes', 'audit_log') FROM changed
 )
 SELECT id, peer_id, orchestrator FROM linked WHERE (SELECT count(*) FROM announced) >= 0
+
+-- name: set_stream_limit(viewer, limit, actor)
+-- No row when there is no such viewer; no entry when it has that limit already, which is that of the gateway where $2 is
+-- NULL. What is watched already goes on.
+WITH before AS (
+  SELECT id, stream_limit FROM podium.viewers WHERE id = $1 FOR NO KEY UPDATE
+), changed AS (
+  UPDATE podium.viewers AS v SET stream_limit = $2::integer, is_used = true FROM before
+  WHERE v.id = before.id AND before.stream_limit IS DISTINCT FROM $2::integer
+  RETURNING v.id, v.stream_limit, before.stream_limit AS previous
+), logged AS (
+  INSERT INTO podium.audit_log (actor, action, affected, details)
+  SELECT $3, 'set_stream_limit', 1,
+    jsonb_build_object('viewer', id, 'stream_limit', stream_limit, 'previous_stream_limit', previous)
+  FROM changed
+), announced AS (
+  SELECT pg_notify('podium_changes', 'audit_log'), pg_notify('podium_viewers', id) FROM changed
+)
+SELECT id FROM before WHERE (SELECT count(*) FROM announced) >= 0
+
+-- name: release_streams(viewer, streams, actor)
+-- Frees some of a viewer's streams, or all of them if NULL. No row when there is no such viewer; no entry when it watched
+-- none of them. expires_at may be too early then, which expire finds.
+WITH before AS (
+  SELECT id, active FROM podium.viewers WHERE id = $1 FOR NO KEY UPDATE
+), released AS (
+  SELECT b.id, array_agg(s.id ORDER BY s.id) AS streams
+  FROM before AS b CROSS JOIN LATERAL jsonb_object_keys(b.active) AS s (id)
+  WHERE ($2::text[] IS NULL OR s.id = ANY ($2::text[])) GROUP BY b.id
+), changed AS (
+  UPDATE podium.viewers AS v SET active = b.active - r.streams
+  FROM before AS b JOIN released AS r ON r.id = b.id WHERE v.id = b.id
+  RETURNING v.id, r.streams
+), logged AS (
+  INSERT INTO podium.audit_log (actor, action, affected, details)
+  SELECT $3, 'release_streams', cardinality(streams), jsonb_build_object('viewer', id, 'streams', streams) FROM changed
+), announced AS (
+  SELECT pg_notify('podium_changes', 'audit_log'), pg_notify('podium_viewers', id) FROM changed
+)
+SELECT id FROM before WHERE (SELECT count(*) FROM announced) >= 0

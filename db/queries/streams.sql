@@ -56,25 +56,6 @@ WITH due AS MATERIALIZED (
 )
 SELECT count(*) AS viewers, coalesce(sum(expired), 0) AS streams FROM decided WHERE (SELECT t.viewers FROM told AS t) >= 0
 
--- name: release(viewer, streams)
--- Frees some of a viewer's streams, or all of them if NULL. expires_at may be too early then, which expire finds.
-WITH changed AS (
-  UPDATE podium.viewers SET active = CASE WHEN $2::text[] IS NULL THEN '{}' ELSE active - $2::text[] END
-  WHERE id = $1 RETURNING id
-), told AS (
-  {told}
-)
-SELECT id FROM changed WHERE (SELECT t.viewers FROM told AS t) >= 0
-
--- name: set_limit(viewer, limit)
--- What is watched already goes on.
-WITH changed AS (
-  UPDATE podium.viewers SET stream_limit = $2, is_used = true WHERE id = $1 RETURNING id
-), told AS (
-  {told}
-)
-SELECT id FROM changed WHERE (SELECT t.viewers FROM told AS t) >= 0
-
 -- name: add_viewer()
 INSERT INTO podium.viewers (id) VALUES (gen_random_uuid()::text) RETURNING id
 
@@ -83,6 +64,18 @@ INSERT INTO podium.streams (id) VALUES (gen_random_uuid()::text) RETURNING id
 
 -- name: viewers_by_id(ids)
 SELECT id, stream_limit, active, created_at FROM podium.viewers WHERE id = ANY ($1::text[])
+
+-- piece: page.forwards
+($1::text IS NULL OR id > $1) ORDER BY id
+
+-- piece: page.backwards
+($1::text IS NULL OR id < $1) ORDER BY id DESC
+
+-- name: viewers(cursor, limit)
+SELECT id, stream_limit, active, created_at FROM podium.viewers WHERE {page:forwards|backwards} LIMIT $2
+
+-- name: count_viewers()
+SELECT count(*) FROM podium.viewers
 
 -- name: streams_by_id(ids)
 SELECT id, created_at FROM podium.streams WHERE id = ANY ($1::text[])

@@ -5,17 +5,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from db.pool import Pool
+from db.pool import Pool, Row
 from db.statements import STATEMENTS, Statement
 from resolvers.errors import InvalidArgument, NotFound, PodiumError, StreamLimitReached, Unavailable
 from resolvers.streams.attempts import Attempts
 from resolvers.streams.deciding import Ask, Decided, Rules, Verdict, decide, storable
-from resolvers.streams.viewers import Viewer, viewers_by_id
+from resolvers.streams.viewers import Viewer, streams_by_id, viewers_by_id
 
 ADD_VIEWER = STATEMENTS["streams.add_viewer"]
 ADD_STREAM = STATEMENTS["streams.add_stream"]
-SET_LIMIT = STATEMENTS["streams.set_limit"]
-RELEASE = STATEMENTS["streams.release"]
+SET_LIMIT = STATEMENTS["audit.set_stream_limit"]
+RELEASE = STATEMENTS["audit.release_streams"]
 
 MAX_LIMIT = 1000
 REFUSALS = (Verdict.LIMIT_REACHED, Verdict.UNKNOWN_VIEWER, Verdict.UNKNOWN_STREAM)
@@ -72,21 +72,27 @@ class Seats:
         """The id of a new stream."""
         return str(await self._attempt(ADD_STREAM))
 
-    async def set_limit(self, viewer: str, limit: int | None) -> Viewer:
+    async def set_limit(self, viewer: str, limit: int | None, *, actor: str) -> Viewer:
         """Let a viewer watch so many streams at the same time, as many as others if None. What is watched goes on."""
         if limit is not None and not 0 <= limit <= MAX_LIMIT:
             raise InvalidArgument(f"limit: a whole number from 0 to {MAX_LIMIT}, not {limit}", field="limit")
-        return await self._changed(await self._attempt(SET_LIMIT, viewer=storable(viewer), limit=limit))
+        return await self._changed(await self._attempt(SET_LIMIT, viewer=storable(viewer), limit=limit, actor=actor))
 
-    async def release(self, viewer: str, streams: Sequence[str] | None = None) -> Viewer:
+    async def release(self, viewer: str, streams: Sequence[str] | None = None, *, actor: str) -> Viewer:
         """Free these streams of a viewer, whatever has become of them, or all if None."""
         given = None if streams is None else [storable(stream) for stream in streams]
-        return await self._changed(await self._attempt(RELEASE, viewer=storable(viewer), streams=given))
+        id_ = await self._attempt(RELEASE, viewer=storable(viewer), streams=given, actor=actor)
+        return await self._changed(id_)
 
     async def viewer(self, id_: str) -> Viewer | None:
         """A viewer as it is on the primary, None where there is none."""
         (viewer,) = await self._run(partial(viewers_by_id, self._db, [storable(id_)], default_limit=self.rules.limit))
         return viewer
+
+    async def stream(self, id_: str) -> Row | None:
+        """A stream (id, created_at) as it is on the primary, None where there is none."""
+        (stream,) = await self._run(partial(streams_by_id, self._db, [storable(id_)]))
+        return stream
 
     async def _done(self, ask: Ask) -> Viewer:
         verdict = await self.decide(ask)

@@ -7,8 +7,12 @@ from typing import Any
 
 from db.pool import Row, Runner
 from db.statements import STATEMENTS
+from resolvers.page import Page, PageRequest, page_of
 
 VIEWERS_BY_ID = STATEMENTS["streams.viewers_by_id"]
+VIEWERS = STATEMENTS["streams.viewers"]
+NEXT_VIEWERS, PREVIOUS_VIEWERS = VIEWERS.pick(page="forwards"), VIEWERS.pick(page="backwards")
+COUNT_VIEWERS = STATEMENTS["streams.count_viewers"]
 STREAMS_BY_ID = STATEMENTS["streams.streams_by_id"]
 
 
@@ -41,9 +45,33 @@ async def viewers_by_id(
     return [_viewer(rows[id_], default_limit, moment) if id_ in rows else None for id_ in ids]
 
 
-async def known_streams(db: Runner, ids: Sequence[str]) -> dict[str, datetime]:
-    """Those of these streams that there are, each with the time when its id was made."""
-    return {row.id: row.created_at for row in await db.fetch(STREAMS_BY_ID, ids=list(ids))}
+async def viewers_page(db: Runner, request: PageRequest, *, default_limit: int) -> Page[Viewer]:
+    """A page of all viewers, by their ids."""
+    statement = PREVIOUS_VIEWERS if request.backwards else NEXT_VIEWERS
+    rows = await db.fetch(statement, cursor=_cursor(request), limit=request.size + 1)
+    now = datetime.now(UTC)
+    return page_of([_viewer(row, default_limit, now) for row in rows], request)
+
+
+async def count_viewers(db: Runner) -> int:
+    """How many viewers there are."""
+    return int(await db.fetchval(COUNT_VIEWERS))
+
+
+async def streams_by_id(db: Runner, ids: Sequence[str]) -> list[Row | None]:
+    """The streams (id, created_at) with these ids, in this order; None for one that there is not."""
+    rows = {row.id: row for row in await db.fetch(STREAMS_BY_ID, ids=list(ids))}
+    return [rows.get(id_) for id_ in ids]
+
+
+def _cursor(request: PageRequest) -> str | None:
+    match request.cursor:
+        case None:
+            return None
+        case [str(id_)] if "\0" not in id_:
+            return id_
+        case _:
+            raise request.foreign_cursor()
 
 
 def _viewer(row: Row, default_limit: int, at: datetime) -> Viewer:

@@ -93,7 +93,7 @@ PLANS = {
         *("log_pages.count_logs", "opinions.about_in_some"),
         "telemetry_retention.trim_until",
         "telemetry.is_stored",
-        *("streams.viewers_by_id", "streams.count_active"),
+        *("streams.viewers_by_id", "streams.viewers", "streams.count_viewers", "streams.count_active"),
     ),
     Plan.WRITES: (
         *("results.store_results", "rollups.forget_hour", "rollups.sum_hour", "rollups.forget_day"),
@@ -101,10 +101,11 @@ PLANS = {
         *("rollups.forget_cells_of_day", "rollups.sum_cells_of_day", "telemetry_retention.trim"),
         "telemetry_import.store_logs",
         "telemetry.adopt_logs",
-        *("streams.add_viewer", "streams.set_limit", "streams.release"),
+        "streams.add_viewer",
     ),
     Plan.UNPROVEN: (
         *("audit.withdraw_matching", "audit.withdraw_by_key", "audit.restore_results"),
+        *("audit.set_stream_limit", "audit.release_streams"),
         *("leaderboard.failure_codes", "rollups.check_day", "retention.keep_round_trips", "retention.clear_payloads"),
     ),
     Plan.REWRITE: (

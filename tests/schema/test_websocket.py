@@ -389,7 +389,7 @@ async def test_an_answer_that_makes_its_client_a_slow_one_ends_its_operation_onc
     reported: list[str] = []
     backend = SimpleNamespace(report=lambda event, **_: reported.append(event))
     wire = StuckWire()
-    session = websocket._Session(SimpleNamespace(backend=backend), wire, "")  # type: ignore[arg-type]
+    session = websocket._Session(SimpleNamespace(backend=backend), wire, "", "")  # type: ignore[arg-type]
     running = session._running["1"] = websocket._Running(session, "1")
     for _ in range(MAX_MESSAGES + 1):
         running.deliver(feeds.Payloads([b"{}"]))

@@ -13,7 +13,7 @@ from resolvers.errors import InvalidArgument, NotFound, StreamLimitReached
 from resolvers.streams.deciding import Ask, Rules, decide
 from resolvers.streams.seats import Seats
 from resolvers.streams.tidying import active_streams, expire, forget_unused
-from resolvers.streams.viewers import known_streams
+from resolvers.streams.viewers import streams_by_id
 from tests.harness import Running, StartGateway
 from tests.viewers import add
 
@@ -26,6 +26,10 @@ END_LINES = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE applic
 @pytest.fixture
 def seats(db: Database) -> Seats:
     return Seats(db.write, Rules(3), Counter())
+
+
+async def _release(seats: Seats, viewer: str, stream: str) -> object:
+    return await seats.release(viewer, [stream], actor="root")
 
 
 def ids(viewer: object) -> list[str]:
@@ -45,18 +49,18 @@ async def test_a_viewer_shows_what_it_watches(seats: Seats) -> None:
 
 async def test_a_viewer_may_have_a_limit_of_its_own(seats: Seats) -> None:
     viewer, streams = await seats.add_viewer(), [await seats.add_stream() for _ in range(3)]
-    assert (await seats.set_limit(viewer, 1)).limit == 1
+    assert (await seats.set_limit(viewer, 1, actor="root")).limit == 1
     await seats.activate(viewer, streams[0])
     with pytest.raises(StreamLimitReached):
         await seats.activate(viewer, streams[1])
-    await seats.set_limit(viewer, 2)
+    await seats.set_limit(viewer, 2, actor="root")
     await seats.activate(viewer, streams[1])
-    lowered = await seats.set_limit(viewer, 0)
+    lowered = await seats.set_limit(viewer, 0, actor="root")
     assert (lowered.limit, ids(lowered)) == (0, streams[:2])
     await seats.activate(viewer, streams[0])
     with pytest.raises(StreamLimitReached):
         await seats.activate(viewer, streams[2])
-    shown = await seats.set_limit(viewer, None)
+    shown = await seats.set_limit(viewer, None, actor="root")
     assert (shown.limit, shown.has_own_limit) == (3, False)
     await seats.activate(viewer, streams[2])
 
@@ -64,7 +68,7 @@ async def test_a_viewer_may_have_a_limit_of_its_own(seats: Seats) -> None:
 @pytest.mark.parametrize("limit", [-1, 1001])
 async def test_a_limit_has_bounds(seats: Seats, limit: int) -> None:
     with pytest.raises(InvalidArgument, match="from 0 to 1000"):
-        await seats.set_limit(await seats.add_viewer(), limit)
+        await seats.set_limit(await seats.add_viewer(), limit, actor="root")
 
 
 async def test_what_is_not_there_is_said(seats: Seats) -> None:
@@ -76,17 +80,17 @@ async def test_what_is_not_there_is_said(seats: Seats) -> None:
             await seats.deactivate(*given)
     for nobody in ("x", "", "\0"):
         with pytest.raises(NotFound):
-            await seats.set_limit(nobody, 1)
+            await seats.set_limit(nobody, 1, actor="root")
         with pytest.raises(NotFound):
-            await seats.release(nobody)
+            await seats.release(nobody, actor="root")
 
 
 async def test_streams_can_be_taken_from_a_viewer(seats: Seats) -> None:
     viewer, streams = await seats.add_viewer(), [await seats.add_stream() for _ in range(3)]
     for stream in streams:
         await seats.activate(viewer, stream)
-    assert ids(await seats.release(viewer, [streams[1], "x"])) == [streams[0], streams[2]]
-    assert ids(await seats.release(viewer)) == []
+    assert ids(await seats.release(viewer, [streams[1], "x"], actor="root")) == [streams[0], streams[2]]
+    assert ids(await seats.release(viewer, actor="root")) == []
     assert ids(await seats.activate(viewer, streams[1])) == [streams[1]]
 
 
@@ -123,7 +127,7 @@ async def test_ids_that_are_never_used_expire(db: Database, seats: Seats) -> Non
     watched, unwatched = [await seats.add_stream() for _ in range(2)]
     await seats.activate(used, watched)
     await seats.deactivate(used, watched)
-    await seats.set_limit(limited, 9)
+    await seats.set_limit(limited, 9, actor="root")
     await forget_unused(db.write, HOUR.total_seconds(), report)
     assert told == []
     await forget_unused(db.write, HOUR.total_seconds(), report, at=datetime.now(UTC) + 2 * HOUR)
@@ -131,7 +135,7 @@ async def test_ids_that_are_never_used_expire(db: Database, seats: Seats) -> Non
     assert await seats.viewer(unused) is None
     assert await seats.viewer(used)
     assert await seats.viewer(limited)
-    assert list(await known_streams(db.read, [watched, unwatched])) == [watched]
+    assert [row and row.id for row in await streams_by_id(db.read, [watched, unwatched])] == [watched, None]
 
 
 async def test_who_watches_a_stream_can_leave_it_when_its_id_is_gone(
@@ -159,7 +163,7 @@ async def test_subscribers_are_told_whatever_changes_at_any_gateway(two: tuple[R
     await here.seats.activate(viewer, stream)
     assert [ids(state) for state in await anext(states)] == [[stream]]
     assert [ids(state) for state in await anext(states)] == [[]]  # the lease has ended
-    await here.seats.set_limit(viewer, 7)
+    await here.seats.set_limit(viewer, 7, actor="root")
     assert [state.limit for state in await anext(states)] == [7]
     await states.aclose()
 
@@ -195,14 +199,14 @@ async def test_a_viewer_that_is_not_there_cannot_be_subscribed_to(running: Runni
     await states.aclose()
 
 
-@pytest.mark.parametrize("deed", [Seats.deactivate, Seats.release])
+@pytest.mark.parametrize("deed", [Seats.deactivate, _release])
 async def test_what_waited_for_an_activation_ends_it(
     seats: Seats, connection: asyncpg.Connection, deed: Callable[..., Awaitable[object]]
 ) -> None:
     (viewer,), (stream,) = await add(connection, viewers=1, streams=1)
     async with connection.transaction():
         await connection.execute(ACTIVATE, viewer, stream)
-        waiting = asyncio.create_task(deed(seats, viewer, [stream] if deed is Seats.release else stream))
+        waiting = asyncio.create_task(deed(seats, viewer, stream))
         async with asyncio.timeout(5):
             while not await connection.fetchval(LOCKED_OUT):
                 await asyncio.sleep(0.01)
