@@ -25,6 +25,7 @@ EXPIRE_EVERY_S = 1.0
 COUNT_EVERY_S = 5.0
 FORGET_EVERY_S = 60.0
 MAX_BATCH = 200
+LANES = 2  # one batch is on its way to the disk while the next is decided
 
 
 class ViewerLimits:
@@ -46,6 +47,7 @@ class ViewerLimits:
             is_away=lambda error: isinstance(error, Unavailable),
             is_full=lambda: Overloaded("too many viewers are waiting"),
             max_batch=MAX_BATCH,
+            lanes=LANES,
         )
         self.seats.submit = self.queue.submit
         self.feed = ViewerFeed(self.seats, partial(listen, connect=connect, report=report))

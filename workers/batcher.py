@@ -15,7 +15,8 @@ class _Group(NamedTuple, Generic[Item, Stored]):
 
 
 class Batcher(Generic[Item, Stored]):
-    """Stores submitted groups of items together; each group is stored whole or not at all.
+    """Stores submitted groups of items together; each group is stored whole or not at all. Up to `lanes` batches are
+    being stored at the same time.
 
     `store` takes items and answers one value for each, in order. When it fails with anything but `is_away`, the groups
     of the batch are stored one by one, so that one that cannot be stored does not take others along. `is_full` makes
@@ -30,6 +31,7 @@ class Batcher(Generic[Item, Stored]):
         is_full: Callable[[], Exception],
         max_batch: int = 1000,
         max_waiting: int = 20_000,
+        lanes: int = 1,
     ) -> None:
         self._store = store
         self._is_away = is_away
@@ -37,6 +39,9 @@ class Batcher(Generic[Item, Stored]):
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._groups: deque[_Group[Item, Stored]] = deque()
+        self._lanes = lanes
+        self._busy = 0
+        self._freed = asyncio.Event()
         self._wake = asyncio.Event()
         self._stopping = False
         self.waiting = 0
@@ -53,13 +58,19 @@ class Batcher(Generic[Item, Stored]):
 
     async def run(self) -> None:
         """Store what is submitted, until `stop` and everything submitted before it is stored."""
-        while self._groups or not self._stopping:
-            if not self._groups:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            await asyncio.sleep(0)  # those who arrive in the same turn of the loop come along
-            await self._store_batch(self._next_batch())
+        async with asyncio.TaskGroup() as storing:
+            while self._groups or not self._stopping:
+                if not self._groups:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                await asyncio.sleep(0)  # those who arrive in the same turn of the loop come along
+                while self._busy == self._lanes:
+                    self._freed.clear()
+                    await self._freed.wait()
+                batch = self._next_batch()
+                self._busy += 1
+                storing.create_task(self._store_next(batch))
 
     def stop(self) -> None:
         """Let `run` end when nothing waits any more."""
@@ -69,11 +80,19 @@ class Batcher(Generic[Item, Stored]):
     def _next_batch(self) -> list[_Group[Item, Stored]]:
         batch = [self._groups.popleft()]
         size = len(batch[0].items)
-        while self._groups and size + len(self._groups[0].items) <= self._max_batch:
+        largest = min(self._max_batch, -(-self.waiting // (self._lanes - self._busy)))  # a share for each free lane
+        while self._groups and size + len(self._groups[0].items) <= largest:
             batch.append(self._groups.popleft())
             size += len(batch[-1].items)
         self.waiting -= size
         return batch
+
+    async def _store_next(self, batch: list[_Group[Item, Stored]]) -> None:
+        try:
+            await self._store_batch(batch)
+        finally:
+            self._busy -= 1
+            self._freed.set()
 
     async def _store_batch(self, batch: list[_Group[Item, Stored]]) -> None:
         try:

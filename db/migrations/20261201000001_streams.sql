@@ -3,13 +3,15 @@ SET LOCAL lock_timeout = '4s';
 SET LOCAL statement_timeout = '60s';
 
 -- Who may watch. What they watch is in the row itself: {"<stream>": [since, until]} in ms, until null where it never ends,
--- so that whoever holds the lock of the row holds all that a decision needs. expires_at is not later than the first until.
--- A stream_limit of NULL is that of the gateway. Ids that are never used expire.
+-- so that whoever holds the lock of the row holds all that a decision needs. expires_at is not later than the first until;
+-- it stays where a lease is renewed, so that this changes no index. A stream_limit of NULL is that of the gateway. Changes
+-- are called out until followed_until. Ids that are never used expire.
 CREATE TABLE podium.viewers (
   id text COLLATE "C" PRIMARY KEY CHECK (char_length(id) BETWEEN 1 AND 128),
   active jsonb NOT NULL DEFAULT '{}',
   expires_at timestamptz,
   stream_limit integer CHECK (stream_limit >= 0),
+  followed_until timestamptz,
   is_used boolean NOT NULL DEFAULT false,
   created_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
@@ -38,7 +40,7 @@ CREATE FUNCTION podium.decide_streams(
 DECLARE
   since bigint := floor(extract(epoch FROM at) * 1000)::bigint;
   until jsonb := coalesce(to_jsonb(since + (lease_s * 1000)::bigint), 'null');
-  held integer := (SELECT count(*) FROM jsonb_object_keys(active));
+  ends_at timestamptz := at + make_interval(secs => lease_s);
   place integer;
   stream text;
 BEGIN
@@ -46,37 +48,34 @@ BEGIN
   verdicts := '{}';
   expired := 0;
   IF expires_at <= at THEN
-    active := (SELECT coalesce(jsonb_object_agg(s.key, s.value), '{}') FROM jsonb_each(active) AS s
-      WHERE s.value -> 1 = 'null' OR (s.value ->> 1)::bigint > since);
-    expired := held - (SELECT count(*) FROM jsonb_object_keys(active));
-    held := held - expired;
+    SELECT coalesce(jsonb_object_agg(s.key, s.value) FILTER (WHERE s.until > since), '{}'),
+      to_timestamp(min(nullif(s.until, 'infinity')) FILTER (WHERE s.until > since) / 1000), count(*) FILTER (WHERE s.until <= since)
+    INTO active, expires_at, expired
+    FROM (SELECT key, value, coalesce((value ->> 1)::double precision, 'infinity') AS until FROM jsonb_each(active)) AS s;
   END IF;
   FOREACH place IN ARRAY places LOOP
     stream := streams[place];
     IF active ? stream THEN
       IF activates[place] THEN
         active := jsonb_set(active, ARRAY[stream, '1'], until);
+        expires_at := least(expires_at, ends_at);
         verdicts := verdicts || 'renewed'::text;
       ELSE
         active := active - stream;
-        held := held - 1;
         verdicts := verdicts || 'deactivated'::text;
       END IF;
     ELSIF stream <> ALL (known) THEN
       verdicts := verdicts || 'unknown_stream'::text;
     ELSIF NOT activates[place] THEN
       verdicts := verdicts || 'was_not_active'::text;
-    ELSIF held < seats THEN
+    ELSIF jsonb_array_length(jsonb_path_query_array(active, '$.keyvalue()')) < seats THEN
       active := active || jsonb_build_object(stream, jsonb_build_array(since, until));
-      held := held + 1;
+      expires_at := least(expires_at, ends_at);
       verdicts := verdicts || 'activated'::text;
     ELSE
       verdicts := verdicts || 'limit_reached'::text;
     END IF;
   END LOOP;
-  IF expires_at IS NOT NULL OR lease_s IS NOT NULL THEN
-    expires_at := (SELECT to_timestamp(min((s.value ->> 1)::bigint) / 1000.0) FROM jsonb_each(active) AS s);
-  END IF;
 END
 $$;
 

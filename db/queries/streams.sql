@@ -4,10 +4,11 @@
 -- What has changed is told from the rows that were locked: this statement sees those of its beginning.
 UPDATE podium.viewers AS v SET active = d.active, expires_at = d.expires_at, is_used = true
 FROM decided AS d WHERE v.id = d.id AND d.has_changed
-RETURNING v.id
+RETURNING v.id, v.followed_until
 
 -- piece: told
-SELECT count(pg_notify('podium_viewers', c.id)) AS viewers FROM changed AS c
+-- Calling out makes transactions wait for each other until they are on the disk: it is done where somebody may hear it.
+SELECT count(pg_notify('podium_viewers', c.id)) AS viewers FROM changed AS c WHERE c.followed_until > now()
 
 -- name: decide(viewers, streams, activates, limit, lease_s, at)
 -- Decides what viewers ask for and writes what becomes of it, by the rows as they are once they are locked: who waits for a
@@ -55,6 +56,11 @@ WITH due AS MATERIALIZED (
   {told}
 )
 SELECT count(*) AS viewers, coalesce(sum(expired), 0) AS streams FROM decided WHERE (SELECT t.viewers FROM told AS t) >= 0
+
+-- name: follow(viewers, seconds)
+-- Have changes of these called out for so long.
+UPDATE podium.viewers SET followed_until = now() + make_interval(secs => $2::double precision)
+WHERE id IN (SELECT id FROM podium.viewers WHERE id = ANY ($1::text[]) ORDER BY id FOR NO KEY UPDATE)
 
 -- name: add_viewer()
 INSERT INTO podium.viewers (id) VALUES (gen_random_uuid()::text) RETURNING id

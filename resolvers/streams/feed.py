@@ -13,6 +13,7 @@ from resolvers.streams.viewers import Viewer
 
 CHANNEL = "podium_viewers"
 PATIENCE_S = 1.5
+FOLLOWED_S, RENEWED_S = 60.0, 20.0  # for how long changes are called out, and after which time that is asked for again
 
 
 class ViewerFeed:
@@ -28,6 +29,9 @@ class ViewerFeed:
         self._loop: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._deadline: asyncio.TimerHandle | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._follow_at = 0.0
+        self._may_have_missed = False
 
     @property
     def is_listening(self) -> bool:
@@ -45,6 +49,7 @@ class ViewerFeed:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self._is_up.wait()
+            await self._seats.follow([viewer], FOLLOWED_S)
         except BaseException as error:
             await changes.aclose()
             if isinstance(error, TimeoutError):
@@ -56,7 +61,7 @@ class ViewerFeed:
         """End all subscriptions."""
         for stream in self._all():
             await stream.aclose()
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        await asyncio.gather(*self._ending, *filter(None, [self._following]), return_exceptions=True)
 
     def heard(self, channel: str, payload: str) -> None:
         """A viewer has changed."""
@@ -68,16 +73,32 @@ class ViewerFeed:
         if self._deadline:
             self._deadline.cancel()
             self._deadline = None
+        now = asyncio.get_running_loop().time()
         if not self._is_up.is_set():
             self._is_up.set()
-            for stream in self._all():
-                stream.put([None])
+            self._may_have_missed = True
+            self._follow_at = now
+        if now >= self._follow_at and (self._following is None or self._following.done()):
+            self._follow_at = now + RENEWED_S
+            self._following = asyncio.create_task(self._follow())
 
     def line_is_lost(self) -> None:
         """Nothing is heard from now on, until the line answers again."""
         self._is_up.clear()
         if self._deadline is None:
             self._deadline = asyncio.get_running_loop().call_later(PATIENCE_S, self._end_all, Unavailable())
+
+    async def _follow(self) -> None:
+        try:
+            await self._seats.follow(self._streams, FOLLOWED_S)
+        except PodiumError:  # with the next beat, it is tried again
+            self._follow_at = 0.0
+            self._may_have_missed = True
+            return
+        if self._may_have_missed:
+            self._may_have_missed = False
+            for stream in self._all():
+                stream.put([None])
 
     async def _read(self, id_: str) -> Viewer:
         viewer = await self._seats.viewer(id_)

@@ -1,7 +1,7 @@
 """What can be done about who watches what; both doors come here."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from resolvers.streams.viewers import Viewer, streams_by_id, viewers_by_id
 
 ADD_VIEWER = STATEMENTS["streams.add_viewer"]
 ADD_STREAM = STATEMENTS["streams.add_stream"]
+FOLLOW = STATEMENTS["streams.follow"]
 SET_LIMIT = STATEMENTS["audit.set_stream_limit"]
 RELEASE = STATEMENTS["audit.release_streams"]
 
@@ -88,6 +89,10 @@ class Seats:
         """A viewer as it is on the primary, None where there is none."""
         (viewer,) = await self._run(partial(viewers_by_id, self._db, [storable(id_)], default_limit=self.rules.limit))
         return viewer
+
+    async def follow(self, viewers: Iterable[str], seconds: float) -> None:
+        """Have the database call out for so long what changes about these viewers."""
+        await self._attempt(FOLLOW, viewers=[storable(viewer) for viewer in viewers], seconds=seconds)
 
     async def stream(self, id_: str) -> Row | None:
         """A stream (id, created_at) as it is on the primary, None where there is none."""

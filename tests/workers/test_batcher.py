@@ -122,3 +122,21 @@ async def test_stopping_stores_what_was_submitted(store: Store) -> None:
     batcher.stop()
     await batcher.run()
     assert await asyncio.gather(*submitted) == [[0], [2], [4]]
+
+
+async def test_lanes_share_what_waits_and_store_it_side_by_side(store: Store) -> None:
+    batcher: Batcher[int, int] = Batcher(store, is_away=lambda _: False, is_full=Full, lanes=2)
+    store.gate.clear()
+    running = asyncio.create_task(batcher.run())
+    submitted = [asyncio.create_task(batcher.submit([number])) for number in range(5)]
+    while len(store.batches) < 2:
+        await asyncio.sleep(0)
+    late = asyncio.create_task(batcher.submit([5]))
+    await asyncio.sleep(0)
+    assert store.batches == [[0, 1, 2], [3, 4]]
+    assert batcher.waiting == 1, "both lanes are busy"
+    store.gate.set()
+    assert await late == [10]
+    batcher.stop()
+    await running
+    assert await asyncio.gather(*submitted) == [[0], [2], [4], [6], [8]]

@@ -10,16 +10,18 @@ import pytest
 
 from db.pool import Database
 from resolvers.errors import InvalidArgument, NotFound, StreamLimitReached
+from resolvers.streams import feed
 from resolvers.streams.deciding import Ask, Rules, decide
 from resolvers.streams.seats import Seats
 from resolvers.streams.tidying import active_streams, expire, forget_unused
 from resolvers.streams.viewers import streams_by_id
-from tests.harness import Running, StartGateway
+from tests.harness import Running, StartGateway, eventually
 from tests.viewers import add
 
 HOUR = timedelta(hours=1)
 ACTIVATE = "UPDATE podium.viewers SET active = jsonb_build_object($2::text, '[1, null]'::jsonb) WHERE id = $1"
 LOCKED_OUT = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+FOLLOWED = "SELECT followed_until FROM podium.viewers"
 END_LINES = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'podium viewers'"
 
 
@@ -211,3 +213,32 @@ async def test_what_waited_for_an_activation_ends_it(
             while not await connection.fetchval(LOCKED_OUT):
                 await asyncio.sleep(0.01)
     assert ids(await waiting) == []
+
+
+async def test_changes_are_called_out_where_somebody_may_hear_it(seats: Seats, connection: asyncpg.Connection) -> None:
+    (viewer,), streams = await add(connection, viewers=1, streams=3)
+    heard: list[str] = []
+    await connection.add_listener("podium_viewers", lambda *told: heard.append(told[3]))
+    await seats.activate(viewer, streams[0])
+    await seats.follow([viewer], 60)
+    await seats.activate(viewer, streams[1])
+    await eventually(lambda: heard == [viewer])
+    await seats.follow([viewer], -1)
+    await seats.activate(viewer, streams[2])
+    await connection.execute("SELECT pg_notify('podium_viewers', 'last')")
+    await eventually(lambda: heard == [viewer, "last"])
+
+
+async def test_viewers_are_followed_for_as_long_as_somebody_subscribes(
+    start_gateway: StartGateway, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "RENEWED_S", 0.0)
+    viewers = (await start_gateway()).gateway.viewers
+    viewer = await viewers.seats.add_viewer()
+    states = await viewers.feed.states(viewer)
+    first = await connection.fetchval(FOLLOWED)
+    assert first
+    async with asyncio.timeout(10):
+        while await connection.fetchval(FOLLOWED) == first:
+            await asyncio.sleep(0.05)
+    await states.aclose()
