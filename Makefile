@@ -5,11 +5,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 HAS_NODE = node -e 'process.exit(parseInt(process.versions.node) < 22)' 2>/dev/null
 
+DEPLOY_TOOLS = $(VENV)/deploy/tools
+HELM = helm.sh/helm/v3/cmd/helm@v3.19.5
+COMPOSE = github.com/compose-spec/compose-go/v2/cmd@v2.9.0
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench bench-full clients autobahn schema migrate assets lock clean
+.PHONY: help setup run test check check-deploy bench bench-full clients autobahn schema migrate assets lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "podium needs Python 3.11 or newer: set PYTHON=/path/to/python3.11 and run make again")'
@@ -45,6 +49,17 @@ $(VENV)/node/.made: requirements-node.txt | $(BIN)/python
 		$(VENV)/node/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-node.txt; \
 	fi && mkdir -p $(@D) && touch $@ || echo "no Node 22: measuring without PostGraphile" >&2
 
+$(VENV)/deploy/.made: requirements-deploy.txt | $(BIN)/python
+	@echo "installing what reads deploy/ into $(VENV)/deploy"
+	@$(BIN)/python -m venv $(VENV)/deploy && mkdir -p $(DEPLOY_TOOLS)
+	@$(VENV)/deploy/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-deploy.txt
+	@ln -sf ../bin/kubernetes-validate $(DEPLOY_TOOLS)/
+	@GOBIN="$(CURDIR)/$(DEPLOY_TOOLS)" go install $(HELM) && GOBIN="$(CURDIR)/$(DEPLOY_TOOLS)" go install $(COMPOSE) \
+		&& mv $(DEPLOY_TOOLS)/cmd $(DEPLOY_TOOLS)/compose-spec || echo "no Go: without helm and compose-spec" >&2
+	@command -v promtool >/dev/null || (cd $(VENV)/deploy && apt-get download -qq prometheus && dpkg -x prometheus_*.deb . \
+		&& ln -sf ../usr/bin/prometheus ../usr/bin/promtool tools/) || echo "no package prometheus: without promtool" >&2
+	@touch $@
+
 setup: $(BIN)/podium  ## install podium into .venv (needs Python only)
 
 run: setup  ## serve on http://127.0.0.1:8080 with an embedded Postgres
@@ -58,6 +73,9 @@ check: $(VENV)/.dev  ## lint, formatting, types, import directions
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+check-deploy: $(VENV)/.dev $(VENV)/deploy/.made  ## have helm, promtool and others read deploy/ (needs Go; promtool from PATH or Debian)
+	@PATH="$(CURDIR)/$(DEPLOY_TOOLS):$$PATH" $(BIN)/python -m pytest tests/deploy $(ARGS)
 
 bench: setup $(VENV)/node/.made  ## measure on made-up results, about 3 minutes; ARGS="--only post_stats" or "graphql --only Q2"
 	@$(BIN)/podium bench $(ARGS)
@@ -90,6 +108,7 @@ lock: $(VENV)/.dev  ## pin the newest allowed requirements, with hashes and with
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml --extra build --extra otel --group dev -c requirements-otel.txt -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header --group codegen -o requirements-codegen.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header --group node -o requirements-node.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header --group deploy -o requirements-deploy.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --upgrade --no-header --group autobahn -o requirements-autobahn.txt
 
 clean:  ## remove the environment and caches, never data

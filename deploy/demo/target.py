@@ -32,7 +32,7 @@ class Playback(SimpleHTTPRequestHandler):
 def packager(ffmpeg: str, host: str, port: int, directory: Path) -> list[str]:
     """The command that takes one push, and packages it."""
     return [
-        *(ffmpeg, "-hide_banner", "-loglevel", "error", "-y"),
+        *(ffmpeg, "-hide_banner", "-loglevel", "fatal", "-y"),
         *("-listen", "1", "-i", f"rtmp://{host}:{port}/live/demo", *RENDITIONS),
         *("-f", "hls", "-hls_time", "2", "-hls_list_size", "6", "-hls_flags", "delete_segments+temp_file"),
         *("-var_stream_map", "v:0,a:0,name:source v:1,a:1,name:360p", "-master_pl_name", "master.m3u8"),
