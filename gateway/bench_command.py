@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-NAMED = ("documents", "graphql", "growth", "purge", "streams", "subscribers", "telemetry")
+NAMED = ("documents", "graphql", "growth", "probe", "purge", "streams", "subscribers", "telemetry")
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -16,7 +16,8 @@ def bench(context: typer.Context) -> None:
 
     `graphql` compares it with plain Strawberry and PostGraphile, `growth` with itself on ten and a hundred times the
     results, `subscribers` measures subscriptions, `documents` the memory that different documents take, `telemetry`
-    what nodes send, `purge` how long it takes to let go of it, and `streams` viewers that activate streams.
+    what nodes send, `purge` how long it takes to let go of it, `streams` viewers that activate streams, and `probe`
+    what a prober of many streams takes.
     """
     if not (CHECKOUT / "bench" / "run.py").exists():
         typer.echo("podium: only a checkout has the benchmarks: clone the repository and run make bench", err=True)

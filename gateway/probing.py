@@ -43,7 +43,10 @@ async def probe_all(settings: Settings, streams: Sequence[Stream], *, once: bool
         alerts.forget_but([stream.name for stream in streams])
         posting = Posting(Poster(client, settings.report_url or "", settings.secret), events.report)
         stores = await stack.enter_async_context(stored_runs(settings, client, events.report))
-        tools = await _tools(settings, events, [*([posting] if settings.report_url else []), *stores])
+        reporters: list[Reporter] = [*([posting] if settings.report_url else []), *stores]
+        tools = await stopping.during(_tools(settings, events, reporters))
+        if tools is None:
+            return []
         if not once:
             await stack.enter_async_context(serving_metrics(settings.host, settings.metrics_port, events.metrics))
         if console:

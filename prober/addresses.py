@@ -3,20 +3,18 @@
 import asyncio
 import socket
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-import httpcore
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from prober.problems import ProbeError
 from prober.run import Reason
 
+MOST_REMEMBERED = 100
 LOOPBACK = ("127.0.0.1", "::1")
-RESOLVING_S = 5.0
 _NAT64 = ip_network("64:ff9b::/96")
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 
 class AddressRule:
@@ -27,59 +25,57 @@ class AddressRule:
     """
 
     def __init__(self, allowed: Iterable[str] = (), configured_host: str = "") -> None:
+        self._passed: set[str] = set()
         self._allowed = [ip_network(network) for network in [*allowed, *_numbers_of(configured_host)]]
 
-    def lets(self, address: str) -> bool:
-        """Whether this one is public, or allowed."""
+    def check(self, address: str, host: str) -> None:
+        """Raise ProbeError unless this address, which a host has, is public or allowed."""
         found = _plain(ip_address(address.partition("%")[0]))
-        return _is_public(found) or any(found in network for network in self._allowed)
+        if not _is_public(found) and not any(found in network for network in self._allowed):
+            raise ProbeError(Reason.ADDRESS_REFUSED, f"{host} is at {found}, which PLAYBACK_ALLOW does not allow")
+
+    def check_number(self, host: str) -> None:
+        """The same for a host that is a number, which nobody looks up; names pass."""
+        if host in self._passed:
+            return
+        if _is_number(host):
+            self.check(host, host)
+        if len(self._passed) < MOST_REMEMBERED:
+            self._passed.add(host)
 
 
-class GuardedNetwork(httpcore.AsyncNetworkBackend):
-    """Connections of HTTP: names are looked up here, and what is connected to is what was looked at."""
+class GuardedResolver(AbstractResolver):
+    """Looks names up, and refuses those that lead where nobody may go: what is connected to is what was looked at."""
 
     def __init__(self, rule: AddressRule) -> None:
         self._rule = rule
-        self._network = httpcore.AnyIOBackend()
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 (of the interface)
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first of the host's addresses that answers."""
-        failure: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in await self._permitted(host, port):
-            try:
-                return await self._network.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
-
-    async def connect_unix_socket(self, path: str, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
-        """Never: no playlist means this machine's sockets."""
-        raise httpcore.ConnectError("no Unix sockets")
-
-    async def sleep(self, seconds: float) -> None:
-        """As the interface wants it."""
-        await asyncio.sleep(seconds)
-
-    async def _permitted(self, host: str, port: int) -> Sequence[str]:
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of a host; OSError where it has none."""
         loop = asyncio.get_running_loop()
-        try:
-            found = await asyncio.wait_for(loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), RESOLVING_S)
-        except TimeoutError:
-            raise httpcore.ConnectTimeout(f"{host} cannot be looked up in time") from None
-        except OSError as error:
-            raise httpcore.ConnectError(f"{host} cannot be looked up: {error.strerror}") from None
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        for address in addresses:
-            if not self._rule.lets(address):
-                raise ProbeError(Reason.ADDRESS_REFUSED, f"{host} is at {address}, which PLAYBACK_ALLOW does not allow")
-        return addresses
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        addresses = list(dict.fromkeys((str(entry[4][0]), entry[0]) for entry in found))
+        for address, _ in addresses:
+            self._rule.check(address, host)
+        return [
+            ResolveResult(
+                hostname=host, host=address, port=port, family=of_family, proto=0, flags=socket.AI_NUMERICHOST
+            )
+            for address, of_family in addresses
+        ]
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _numbers_of(host: str) -> Sequence[str]:

@@ -14,7 +14,7 @@ from prober.send_times import SendTimes
 from prober.transport_stream import CorruptSegment, Span
 
 DECODING_S = 10.0
-LOOKED_AT_EVERY = 15
+LOOKED_AT_EVERY = 29
 JUMP_S = 0.5
 AHEAD_S = 1.0
 CLOCKS_APART_S = 5.0

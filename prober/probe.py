@@ -23,7 +23,7 @@ from prober.run import Reason, Run, Status
 from prober.stopping import Stopping
 from prober.streams import Stream
 
-TICK_S = 0.25
+TICK_S = 0.5
 REPORTING_S, HURRIED_S = 10.0, 1.0
 
 Reporter = Callable[[Run], Awaitable[None]]

@@ -17,9 +17,10 @@ from prober.run import Reason
 from prober.tally import Tally
 from prober.transport_stream import CorruptSegment, Span
 
-LOOKS_A_SEGMENT = 10
+LOOKS_A_SEGMENT = 8
 LEAST_LOOK_S, MOST_LOOK_S = 0.1, 0.5
 SURE_S = 0.3
+EARLY_STEPS = 1.25
 MOST_WAITING = 60
 
 
@@ -144,7 +145,7 @@ class RenditionProbe:
         if self._playlist_problem or not self._segment_s:
             return self._limits.waiting_look_s
         step_s = self._step_s()
-        early_s = self._segment_s / 2 if self._is_unsure else 2 * step_s
+        early_s = self._segment_s / 2 if self._is_unsure else EARLY_STEPS * step_s
         return max(step_s, self._news_at + self._segment_s - early_s - monotonic())
 
     def _step_s(self) -> float:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 CANCELLED_AGAIN_S = 0.2
+
+Result = TypeVar("Result")
 
 
 class Stopping:
@@ -30,15 +32,15 @@ class Stopping:
             return False
         return True
 
-    async def during(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something, unless everything should end meanwhile."""
-        tasks = [asyncio.ensure_future(work), asyncio.ensure_future(self._event.wait())]
+    async def during(self, work: Coroutine[Any, Any, Result]) -> Result | None:
+        """What comes of some work; None where everything should end meanwhile."""
+        working = asyncio.ensure_future(work)
+        waiting = asyncio.ensure_future(self._event.wait())
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if tasks[0].done():
-                tasks[0].result()
+            await asyncio.wait([working, waiting], return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
         finally:
-            await end_tasks(tasks)
+            await end_tasks([working, waiting])
 
 
 async def end_tasks(tasks: Iterable[asyncio.Future[Any]]) -> None:

@@ -3,7 +3,9 @@
 Nothing is decoded: packets are looked through by slices, so that a megabyte takes about a millisecond.
 """
 
-from collections.abc import Iterator
+import sys
+from array import array
+from collections.abc import Iterator, Sequence
 from itertools import compress, pairwise
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ CLOCK_HZ = 90_000
 WRAP = 1 << 33
 VIDEO_TYPES = frozenset({0x01, 0x02, 0x10, 0x1B, 0x24, 0x33, 0xD1, 0xEA})
 AUDIO_TYPES = frozenset({0x03, 0x04, 0x0F, 0x11, 0x81})
+SHOWN_OUT_OF_ORDER = 16  # pictures that may be shown in another order than they come in, at most
 _COUNTERS = bytes(range(16))
 _PID_HIGH = bytes(byte & 0x1F for byte in range(256))
 _BROKEN = bytes(bool(byte & 0x80) for byte in range(256))
@@ -47,15 +50,23 @@ def examine(data: bytes) -> Span:
     flags, low, control = data[1::PACKET], data[2::PACKET], data[3::PACKET]
     if any(flags.translate(_BROKEN)):
         raise CorruptSegment("packets that are marked as broken")
-    pids = [*map(int.__add__, map((256).__mul__, flags.translate(_PID_HIGH)), low)]
+    pids = _pids(flags, low)
     shown = _shown_pid(data, pids)
-    places = [*compress(range(count), map(shown.__eq__, pids))]
+    places = [place for place, pid in enumerate(pids) if pid == shown]
     _check_counters(data, places, bytes(map(control.__getitem__, places)))
     starts = [place for place in places if flags[place] & 0x40]
-    return _span([time for place in starts for time in _times(data, place * PACKET)])
+    first, last = starts[:SHOWN_OUT_OF_ORDER], starts[SHOWN_OUT_OF_ORDER:][-SHOWN_OUT_OF_ORDER:]
+    return _span([time for place in (*first, *last) for time in _times(data, place * PACKET)], len(starts))
 
 
-def _shown_pid(data: bytes, pids: list[int]) -> int:
+def _pids(flags: bytes, low: bytes) -> Sequence[int]:
+    both = bytearray(2 * len(low))
+    both[sys.byteorder == "little" :: 2] = flags.translate(_PID_HIGH)
+    both[sys.byteorder != "little" :: 2] = low
+    return array("H", bytes(both))
+
+
+def _shown_pid(data: bytes, pids: Sequence[int]) -> int:
     """What carries the pictures, or the sound where there are none."""
     try:
         pat = _section(data, pids.index(0) * PACKET)
@@ -116,12 +127,13 @@ def _times(data: bytes, start: int) -> Iterator[int]:
         yield (high >> 1 & 7) << 30 | int.from_bytes(middle) >> 1 << 15 | int.from_bytes(low) >> 1
 
 
-def _span(times: list[int]) -> Span:
+def _span(times: list[int], count: int) -> Span:
+    """From the first and last times of as many pictures; the last one is shown for as long as one is on average."""
     if not times:
         raise CorruptSegment("no pictures with times")
     first = times[0]
     since = sorted((time - first + WRAP // 2) % WRAP - WRAP // 2 for time in times)
     least, most = since[0], since[-1]
-    picture = (most - least) / (len(since) - 1) if len(since) > 1 else 0.0
+    picture = (most - least) / (count - 1) if count > 1 else 0.0
     begins = (first + least) / CLOCK_HZ
-    return Span(begins, begins + (most - least + picture) / CLOCK_HZ, len(since))
+    return Span(begins, begins + (most - least + picture) / CLOCK_HZ, count)

@@ -10,7 +10,7 @@ from prober.run import Reason, Run, Status
 from prober.streams import Stream
 
 
-def _stream(name: str, **given: str) -> Stream:
+def stream_named(name: str, **given: str) -> Stream:
     urls = {"ingest_url": "rtmp://a.example/b", "playback_url": "http://a.example/b"}
     return Stream.model_validate({"name": name, "duration": "2m", **urls, **given})
 
@@ -46,7 +46,7 @@ def _observed(metrics: ProbeMetrics, stream: str) -> None:
 
 
 def test_a_single_stream_has_the_names_and_labels_of_the_original() -> None:
-    metrics = ProbeMetrics([_stream("a", region="FRA")], prefix="stream_monitor_")
+    metrics = ProbeMetrics([stream_named("a", region="FRA")], prefix="stream_monitor_")
     _observed(metrics, "a")
     lines = metrics.exposed().decode().splitlines()
     labels = 'region="FRA"', 'duration="2m"'
@@ -75,7 +75,7 @@ def test_a_single_stream_has_the_names_and_labels_of_the_original() -> None:
 
 
 def test_several_streams_are_told_apart() -> None:
-    streams = [_stream("a", ingest_region="FRA", playback_region="LON"), _stream("b", playback_region="NYC")]
+    streams = [stream_named("a", ingest_region="FRA", playback_region="LON"), stream_named("b", playback_region="NYC")]
     metrics = ProbeMetrics(streams, prefix="probe_", duration="long")
     _observed(metrics, "a")
     _observed(metrics, "b")
@@ -88,7 +88,7 @@ def test_several_streams_are_told_apart() -> None:
 
 @pytest.mark.parametrize("event", ["ready", "probe_segment", "probe_alert"])
 def test_events_of_others_count_for_nothing(event: str) -> None:
-    metrics = ProbeMetrics([_stream("a")], prefix="stream_monitor_")
+    metrics = ProbeMetrics([stream_named("a")], prefix="stream_monitor_")
     before = metrics.registry.get_sample_value("stream_monitor_active_tests", {"region": "", "duration": "2m"})
     metrics.observe(event, stream="unknown")
     metrics.observe(event)
