@@ -37,13 +37,14 @@ from gateway.server_timing import ServerTiming
 from gateway.settings import VERSION, Settings
 from gateway.streams import ViewerLimits
 from gateway.telemetry import Telemetry
-from resolvers.announcements import CHANNELS
+from resolvers.announcements import CHANGES_CHANNEL, CHANNELS
 from resolvers.answers import AnswerMemory, Answers
 from resolvers.broadcast import Broadcast
 from resolvers.catalog import Catalog
 from resolvers.errors import Overloaded, Unavailable
 from resolvers.idempotency import forget_keys, record_once
 from resolvers.jwks import Issuer
+from resolvers.probe_feed import ProbeFeed
 from resolvers.recording import (
     CheckedResult,
     PostKey,
@@ -140,6 +141,8 @@ class Gateway:
         connect = partial(self._open_line, "podium listener")
         report = self.metrics.report
         self.broadcast = Broadcast(self.db.write, partial(listen, connect=connect, report=report), report)
+        hear_of_runs = partial(ListeningLine.open, direct, (CHANGES_CHANNEL,), "podium probes")
+        self.probe_feed = ProbeFeed(self.db.write, partial(listen, connect=hear_of_runs, report=report), report)
         self.live_logs = LiveLogs(settings, self.db.beside_writers, self.authenticator, report)
         connect_for_viewers = partial(ListeningLine.open, direct, (VIEWERS,), "podium viewers")
         self.viewers = ViewerLimits(settings, self.db.write, connect_for_viewers, report)
@@ -230,6 +233,7 @@ class Gateway:
         finally:
             await self.broadcast.close()
             await self.live_logs.feed.close()
+            await self.probe_feed.close()
             await self.viewers.feed.close()
             self.results.stop()
             self.viewers.queue.stop()
@@ -354,6 +358,7 @@ class Gateway:
             broadcast=self.broadcast,
             log_feed=self.live_logs.feed,
             watching=self.viewers.watching,
+            probe_feed=self.probe_feed,
             versions=self.versions,
             authenticator=self.authenticator,
             service=facts,

@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from db.statements import TABLES
 from resolvers.page import from_micros
@@ -15,6 +15,8 @@ CHANNELS = (RESULTS_CHANNEL, CHANGES_CHANNEL)
 # A result is announced at its commit, which is at most this long after its time of recording: DB_TIMEOUT unless set.
 COMMIT_TIME = timedelta(seconds=20)
 MAX_KNOWN = 100_000
+
+Id = TypeVar("Id")
 
 _RESULTS = re.compile(r"(\d{1,18}) (\{[\d\[),]{3,}\})")
 _RANGE = re.compile(r"\[(\d+),(\d+)\)")
@@ -54,15 +56,15 @@ def first_of(announcements: Sequence[Announcement], max_results: int) -> Sequenc
     return announcements
 
 
-class Known:
+class Known(Generic[Id]):
     """The ids of results that were delivered lately: those that may come a second time after a line was lost."""
 
     def __init__(self) -> None:
-        self._rounds: deque[tuple[datetime, list[int]]] = deque()
-        self._ids: set[int] = set()
+        self._rounds: deque[tuple[datetime, list[Id]]] = deque()
+        self._ids: set[Id] = set()
 
     @property
-    def ids(self) -> list[int]:
+    def ids(self) -> list[Id]:
         """All of them."""
         return list(self._ids)
 

@@ -128,7 +128,7 @@ class Hearing:
         self._pending: list[Announcement] = []
         self._has_changed = False
         self._wake = asyncio.Event()
-        self._known = Known()
+        self._known: Known[int] = Known()
         self._heard_until: datetime | None = None
         self._answered_at: datetime | None = None
         self._answered_at_s = 0.0  # by the clock of the loop

@@ -41,6 +41,25 @@ class ProbeFilter:
             "reasons": self.reasons,
         }
 
+    def matches(self, row: Any) -> bool:
+        """The same for a row that is here already: what `{matching_runs}` says."""
+        window = self.window
+        return (
+            (window.since is None or row.started_at >= window.since)
+            and (window.until is None or row.started_at <= window.until)
+            and all(wanted is None or row[name] in wanted for name, wanted in self._names())
+        )
+
+    def _names(self) -> list[tuple[str, tuple[str, ...] | None]]:
+        return [
+            ("stream", self.streams),
+            ("region", self.regions),
+            ("ingest_region", self.ingest_regions),
+            ("playback_region", self.playback_regions),
+            ("status", self.statuses),
+            ("reason", self.reasons),
+        ]
+
 
 async def runs_page(
     db: Runner, wanted: ProbeFilter, request: PageRequest, columns: Collection[str] | None = None

@@ -17,6 +17,7 @@ from resolvers.catalog import REGIONS, Catalog
 from resolvers.errors import InvalidArgument
 from resolvers.filters import StatFilter, Window
 from resolvers.identity import Authenticator, Identity, Scope
+from resolvers.probe_feed import ProbeFeed
 from resolvers.reading import NotingRunner, Reads
 from resolvers.recording import Recorder
 from resolvers.series import MAX_POINTS
@@ -51,6 +52,7 @@ class Backend:
     broadcast: Broadcast
     log_feed: LogFeed
     watching: Watching
+    probe_feed: ProbeFeed
     versions: Versions
     authenticator: Authenticator
     service: ServiceFacts

@@ -14,6 +14,7 @@ from schema.context import context_of
 from schema.inputs import Filter, result_filter
 from schema.peer_logs import PeerLog
 from schema.permissions import READ, WATCH
+from schema.probes import ProbeRun, WhichRuns, probe_filter
 from schema.results import Stat
 from schema.selection import wanted_values
 from schema.standings import (
@@ -50,6 +51,15 @@ class Subscription:
             raise InvalidArgument("filter: what is withdrawn is not told", field="filter.withdrawn")
         source: Any = await context.backend.broadcast.results(wanted)
         return cast(AsyncIterator[Stat], source)
+
+    @strawberry.subscription(
+        extensions=[READ],
+        description="Each run of the prober that podium stores, as soon as it is, whenever it started.",
+    )
+    async def probe_run_recorded(self, info: Info, filter: WhichRuns = None) -> AsyncIterator[ProbeRun]:
+        context = context_of(info)
+        source: Any = await context.backend.probe_feed.runs(probe_filter(filter, context, Window()))
+        return cast(AsyncIterator[ProbeRun], source)
 
     @strawberry.subscription(
         extensions=[READ],

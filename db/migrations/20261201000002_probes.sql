@@ -39,6 +39,7 @@ CREATE TABLE podium.probe_runs (
 
 CREATE INDEX probe_runs_started_at ON podium.probe_runs (started_at, id);
 CREATE INDEX probe_runs_stream ON podium.probe_runs (stream, started_at, id);
+CREATE INDEX probe_runs_recorded_at ON podium.probe_runs (recorded_at);
 CREATE INDEX probe_runs_status ON podium.probe_runs (status, started_at, id);
 
 -- migrate:down

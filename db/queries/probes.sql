@@ -50,6 +50,13 @@ WITH r AS (
 )
 SELECT {run_columns}, r.renditions FROM r WHERE (SELECT count(*) FROM announced) >= 0
 
+-- name: runs_stored(since, known_ids, limit)
+-- What was stored since then, but for what is known.
+SELECT {run_columns}, r.renditions FROM podium.probe_runs AS r
+WHERE r.recorded_at >= $1 AND r.id <> ALL ($2::text[])
+ORDER BY r.recorded_at, r.id
+LIMIT $3
+
 -- name: forget_runs(until, limit)
 -- Deletes some runs that started before a time; how many.
 WITH gone AS (

@@ -81,7 +81,7 @@ PLANS = {
         *("benchmarks.benchmarks", "benchmarks.count_benchmarks", "benchmarks.benchmarks_by_id"),
         *("benchmarks.add_benchmark", "benchmarks.events_of", "benchmarks.add_event"),
         *("probes.runs", "probes.count_runs", "probes.runs_by_id", "probes.add_run", "probes.forget_runs"),
-        *("probes.latest_runs", "probes.groups", "probes.failures"),
+        *("probes.latest_runs", "probes.runs_stored", "probes.groups", "probes.failures"),
         *("benchmarks.host_systems", "benchmarks.host_systems_by_id", "benchmarks.add_host_system"),
     ),
     Plan.PARALLEL: (

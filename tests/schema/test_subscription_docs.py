@@ -7,7 +7,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from gateway.probe_forms import RECORD_PROBE_RUN, input_of, stored_form
 from tests.harness import Running
+from tests.probes import a_failed_run
 from tests.subscribers import hears, open_socket
 from tests.telemetry import add_connection
 
@@ -18,7 +20,7 @@ RESULT = {"region": "FRA", "orchestrator": "0xabc", "round_trip_time": 0.5, "err
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
 
 
 @pytest.mark.parametrize("query", EXAMPLES)
@@ -27,6 +29,7 @@ async def test_an_example_works(running: Running, connection: asyncpg.Connection
         await socket.subscribe(query)
         await hears(running)
         await running.post_stat(**RESULT)
+        await running.ask(RECORD_PROBE_RUN, input=dict(input_of(stored_form(a_failed_run("failed")))))
         await add_connection(connection, "12D3KooWAda", SAID, opened_at=datetime.now(UTC))
         (told,) = (await socket.next()).values()
         assert told
