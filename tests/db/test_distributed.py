@@ -105,7 +105,7 @@ PLANS = {
     ),
     Plan.UNPROVEN: (
         *("audit.withdraw_matching", "audit.withdraw_by_key", "audit.restore_results"),
-        *("audit.set_stream_limit", "audit.release_streams"),
+        *("audit.set_stream_limit", "audit.release_streams", "streams.follow"),
         *("leaderboard.failure_codes", "rollups.check_day", "retention.keep_round_trips", "retention.clear_payloads"),
     ),
     Plan.REWRITE: (
@@ -114,7 +114,7 @@ PLANS = {
         *("results.results_by_key", "results.announced_results"),
         "reputation.latest",
         "benchmarks.targets",
-        *("streams.decide", "streams.expire", "streams.follow", "streams.forget_viewers"),
+        *("streams.decide", "streams.expire", "streams.forget_viewers"),
         *("peer_pages.by_name", "peer_pages.by_last_seen", "peer_pages.count_peers", "peer_pages.last_seen"),
         *("log_pages.logs", "log_pages.counts", "opinions.about", "opinions.count_about"),
         *("opinions.given", "opinions.count_given"),
