@@ -28,7 +28,7 @@ _COMMENT = re.compile(r" *--.*")  # no text in a statement has two hyphens
 TABLES = frozenset(
     (
         *("audit_log", "benchmark_events", "benchmarks", "daily_rollups", "host_systems", "hourly_rollups"),
-        *("idempotency_keys", "imports", "kept_round_trips"),
+        *("idempotency_keys", "imported_viewers", "imports", "kept_round_trips"),
         *("models", "orchestrators", "peer_connections", "peer_logs", "peers", "pipelines", "probe_runs"),
         *("regions", "results", "rollup_state", "streams", "viewers"),
     )

@@ -18,6 +18,7 @@ from gateway.logs import configure_logs
 from gateway.probe_command import probe
 from gateway.rollups_command import rollups_app
 from gateway.settings import VERSION, Settings, SettingsError, load_settings
+from gateway.streams_import_command import streams
 from gateway.telemetry_import_command import telemetry
 from gateway.token_command import token
 from resolvers.errors import PodiumError
@@ -105,6 +106,8 @@ app.command(epilog="Example: podium token --scope publish --subject tester-fra -
 app.command(epilog="Example: podium export --last 7d --region FRA --output fra.csv")(export)
 
 import_app.command(epilog="Example: podium import telemetry postgresql://reader@db.example.com/telemetry")(telemetry)
+
+import_app.command(epilog="Example: podium import streams redis://redis.example.com:6379/0")(streams)
 
 app.add_typer(import_app, name="import")
 

@@ -58,7 +58,7 @@ def leaderboard(
         with ExitStack() as stack:
             refusals = Refusals(stack.enter_context(rejected.open("ab", buffering=0)) if rejected else None)
             progress = stack.enter_context(show_progress(Console(stderr=True)))
-            work = _import(url, settings, _reporter(progress, refusals), dry_run=dry_run, from_start=from_start)
+            work = _import(url, settings, reporter(progress, refusals), dry_run=dry_run, from_start=from_start)
             summary = uvloop.run(work)
     except FAILURES as error:
         fail(explain(error))
@@ -155,7 +155,9 @@ class _Lines:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _reporter(progress: Callable[..., None], refusals: Refusals) -> Callable[..., None]:
+def reporter(progress: Callable[..., None], refusals: Refusals) -> Callable[..., None]:
+    """What an import reports to: progress, and a list of what was refused."""
+
     def report(event: str, **facts: Any) -> None:
         if event == "row_refused":
             refusals.add(**facts)

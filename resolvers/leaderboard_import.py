@@ -38,7 +38,7 @@ class Refusal(NamedTuple):
     """A row that cannot be taken, why, and its payload as JSON text."""
 
     table: str
-    id: int
+    id: int | str
     reason: str
     payload: str | None
 

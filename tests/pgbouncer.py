@@ -1,23 +1,23 @@
-"""pgbouncer in transaction mode before a test's Postgres: the machine's own, or Debian's, fetched without root."""
+"""pgbouncer in transaction mode before a test's Postgres."""
 
 import asyncio
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
 
 from db.embedded import Logins
 from db.embedded_host import account_for, bin_dir_of_wheel, choose_launcher, give, spawn
+from tests.debian import Program, Wanted
 
-PACKAGES = ("pgbouncer", "libevent-2.1-7", "libevent-2.1-7t64", "libcares2", "libc-ares2")  # of any release of Debian
-FETCH_TIMEOUT_S = 60
+PGBOUNCER = Wanted(
+    "usr/sbin/pgbouncer", ("pgbouncer", "libevent-2.1-7", "libevent-2.1-7t64", "libcares2", "libc-ares2")
+)
 POOL_SIZE = 4
 CONFIGURATION = """
 [databases]
@@ -33,52 +33,6 @@ default_pool_size = {pool_size}
 max_client_conn = 500
 admin_users = postgres
 """
-
-
-class Unobtainable(Exception):
-    """There is no pgbouncer on this machine, and none can be fetched; the message says why."""
-
-
-class Program(NamedTuple):
-    """Where pgbouncer is, and the libraries that it needs beside those of the machine."""
-
-    binary: Path
-    libraries: tuple[Path, ...] = ()
-
-
-def obtain(cache: Path) -> Program:
-    """The machine's pgbouncer, or one that is kept in this directory, fetched if it is not there yet."""
-    if found := shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin"):
-        return Program(Path(found))
-    if not (binary := cache / "files/usr/sbin/pgbouncer").exists():
-        _fetch(cache)
-    return Program(binary, tuple((cache / "files").rglob("lib*.so.*")))
-
-
-def _fetch(cache: Path) -> None:
-    if not shutil.which("apt-get") or not shutil.which("dpkg"):
-        raise Unobtainable("no pgbouncer is installed, and only those of Debian and its kin can be fetched: install it")
-    own_lists = ("-o", f"Dir::State::Lists={cache}/lists", "-o", f"Dir::Cache={cache}/cache")
-    if _run("apt-get", "download", PACKAGES[0], cwd=cache).returncode:
-        for directory in ("lists/partial", "cache/archives/partial"):
-            (cache / directory).mkdir(parents=True, exist_ok=True)
-        _run("apt-get", *own_lists, "update", cwd=cache)
-        _run("apt-get", *own_lists, "download", PACKAGES[0], cwd=cache)
-    else:
-        own_lists = ()
-    for name in PACKAGES[1:]:  # a release has some of them
-        _run("apt-get", *own_lists, "download", name, cwd=cache)
-    for package in cache.glob("*.deb"):
-        _run("dpkg", "-x", package, cache / "files", cwd=cache)
-    if not (cache / "files/usr/sbin/pgbouncer").exists():
-        raise Unobtainable("no pgbouncer is installed, and apt-get does not fetch one: install it")
-
-
-def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(command, cwd=cwd, capture_output=True, timeout=FETCH_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise Unobtainable("no pgbouncer is installed, and fetching one takes too long: install it") from None
 
 
 @asynccontextmanager

@@ -14,10 +14,11 @@ from gateway.app import Gateway
 from gateway.parts import Urls
 from gateway.settings import Settings
 from resolvers.errors import Unavailable
+from tests.debian import Program, program_for_tests
 from tests.feed_clients import ADA, IMPORT, Writer, open_feed
 from tests.harness import SECRET, TOKEN_SECRET, Database, NewDatabase, Running, bearer, eventually, serving
 from tests.legacy import V1_TABLES, legacy_database
-from tests.pgbouncer import POOL_SIZE, Program, Unobtainable, obtain, pooled
+from tests.pgbouncer import PGBOUNCER, POOL_SIZE, pooled
 from tests.processes import Podium
 from tests.subscribers import hears, open_socket
 
@@ -53,10 +54,7 @@ PREPARED = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'podium_writer
 @pytest.fixture(scope="session")
 def program(pytestconfig: pytest.Config) -> Program:
     """pgbouncer, wherever it comes from."""
-    try:
-        return obtain(pytestconfig.cache.mkdir("pgbouncer"))  # type: ignore[union-attr]
-    except Unobtainable as why:
-        pytest.skip(str(why))
+    return program_for_tests(PGBOUNCER, pytestconfig)
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ SELECT create_distributed_table('podium.peer_logs', 'peer_id');
 
 -- What a viewer watches is in its row, and so are the lock and the decision: in one shard.
 SELECT create_distributed_table('podium.viewers', 'id');
+SELECT create_distributed_table('podium.imported_viewers', 'id', colocate_with => 'podium.viewers');
 
 -- The other tables stay on the coordinator. audit_log has a trigger, which Citus allows neither on distributed nor on
 -- reference tables; idempotency_keys has one row per key for a day, and is purged with FOR UPDATE SKIP LOCKED, which works

@@ -77,6 +77,7 @@ PLANS = {
             "server.try_leadership",
             "server.relations",
             *("streams.add_stream", "streams.streams_by_id", "streams.forget_streams"),
+            *("streams_import.wait_for_others", "streams_import.store_streams"),
         ),
         *("benchmarks.benchmarks", "benchmarks.count_benchmarks", "benchmarks.benchmarks_by_id"),
         *("benchmarks.add_benchmark", "benchmarks.events_of", "benchmarks.add_event"),
@@ -101,7 +102,7 @@ PLANS = {
         *("rollups.forget_cells_of_day", "rollups.sum_cells_of_day", "telemetry_retention.trim"),
         "telemetry_import.store_logs",
         "telemetry.adopt_logs",
-        "streams.add_viewer",
+        *("streams.add_viewer", "streams_import.store_viewers"),
     ),
     Plan.UNPROVEN: (
         *("audit.withdraw_matching", "audit.withdraw_by_key", "audit.restore_results"),
@@ -114,7 +115,7 @@ PLANS = {
         *("results.results_by_key", "results.announced_results"),
         "reputation.latest",
         "benchmarks.targets",
-        *("streams.decide", "streams.expire", "streams.forget_viewers"),
+        *("streams.decide", "streams.expire", "streams.forget_viewers", "streams_import.store_active"),
         *("peer_pages.by_name", "peer_pages.by_last_seen", "peer_pages.count_peers", "peer_pages.last_seen"),
         *("log_pages.logs", "log_pages.counts", "opinions.about", "opinions.count_about"),
         *("opinions.given", "opinions.count_given"),
@@ -160,8 +161,8 @@ def breaches(sql: str) -> set[str]:
             found.add("a correlated subquery of a distributed table")
     if _reads_shards(sql) and "FOR UPDATE" in sql:
         found.add("locks of rows in several shards")
-    for target in re.findall(rf"INSERT INTO podium\.(?:{SHARDED}).*?ON CONFLICT \(([^)]*)\)", sql, re.DOTALL):
-        if "orchestrator_id" not in target:
+    for table, target in re.findall(rf"INSERT INTO podium\.({SHARDED})\b.*?ON CONFLICT \(([^)]*)\)", sql, re.DOTALL):
+        if KEYS[table] not in target.split(", "):
             found.add("a conflict that is not told within a shard")
     if re.search(rf"FROM podium\.(?:{SHARDED}) AS \w+\s+(?:LEFT |FULL )?JOIN podium\.(?:{SHARDED})\b", sql):
         found.add("a join of distributed tables")

@@ -1,0 +1,86 @@
+"""Programs of Debian for tests: the machine's own, or fetched without root where apt-get is."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PLACES = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin"
+FETCH_TIMEOUT_S = 60
+
+
+class Unobtainable(Exception):
+    """A program is not on this machine, and cannot be fetched; the message says why."""
+
+
+class Wanted(NamedTuple):
+    """Where a program is in its package, which is the first of these; the others are what it needs in any release."""
+
+    path: str
+    packages: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What the program is called."""
+        return Path(self.path).name
+
+
+class Program(NamedTuple):
+    """Where a program is, and the libraries that it needs beside those of the machine."""
+
+    binary: Path
+    libraries: tuple[Path, ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What it must be started with, where it is."""
+        places = {str(library.parent) for library in self.libraries}
+        return {"LD_LIBRARY_PATH": ":".join(sorted(places)), "PATH": PLACES}
+
+
+def program_for_tests(wanted: Wanted, config: pytest.Config) -> Program:
+    """The program, wherever it comes from; the test is skipped where it cannot be had."""
+    assert config.cache
+    try:
+        return obtain(wanted, config.cache.mkdir(wanted.name))
+    except Unobtainable as why:
+        pytest.skip(str(why))
+
+
+def obtain(wanted: Wanted, cache: Path) -> Program:
+    """The machine's program, or one that is kept in this directory, fetched if it is not there yet."""
+    if found := shutil.which(wanted.name, path=PLACES):
+        return Program(Path(found))
+    binary = cache / "files" / wanted.path
+    if not binary.exists():
+        _fetch(wanted, cache)
+    if not binary.exists():
+        raise Unobtainable(f"no {wanted.name} is installed, and apt-get does not fetch one: install it")
+    return Program(binary, tuple((cache / "files").rglob("lib*.so.*")))
+
+
+def _fetch(wanted: Wanted, cache: Path) -> None:
+    if not shutil.which("apt-get") or not shutil.which("dpkg"):
+        raise Unobtainable(
+            f"no {wanted.name} is installed, and only those of Debian and its kin can be fetched: install it"
+        )
+    own_lists: tuple[str, ...] = ()
+    if _run("apt-get", "download", wanted.packages[0], cwd=cache).returncode:
+        own_lists = ("-o", f"Dir::State::Lists={cache}/lists", "-o", f"Dir::Cache={cache}/cache")
+        for directory in ("lists/partial", "cache/archives/partial"):
+            (cache / directory).mkdir(parents=True, exist_ok=True)
+        _run("apt-get", *own_lists, "update", cwd=cache)
+        _run("apt-get", *own_lists, "download", wanted.packages[0], cwd=cache)
+    for name in wanted.packages[1:]:  # a release has some of them
+        _run("apt-get", *own_lists, "download", name, cwd=cache)
+    for package in cache.glob("*.deb"):
+        _run("dpkg", "-x", package, cache / "files", cwd=cache)
+
+
+def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(command, cwd=cwd, capture_output=True, timeout=FETCH_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise Unobtainable(f"{command[0]} takes too long to fetch a program: install it") from None
