@@ -1,6 +1,7 @@
 """Puts probes together: what they share, where their events go, and how they end."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -51,6 +52,7 @@ async def probe_all(settings: Settings, streams: Sequence[Stream], *, once: bool
             await stack.enter_async_context(serving_metrics(settings.host, settings.metrics_port, events.metrics))
         if console:
             stack.enter_context(shown(events.table, console))
+        gc.freeze()  # what is there now stays, and need not be looked through after each run
         probes = [Probe(stream, tools, stopping) for stream in streams]
         async with _beside(alerts.run(), posting.run(), *(it.run() for it in stores)):
             runs = await asyncio.gather(*(probe.once() if once else probe.forever() for probe in probes))

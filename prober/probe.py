@@ -1,6 +1,7 @@
 """A probe: runs of one stream, one after the other; what comes of each is told to whoever wants to know."""
 
 import asyncio
+import gc
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +57,7 @@ class Probe:
         """Run, pause, and again, until it is stopped."""
         while not self._stopping.is_wished:
             await self.once()
+            gc.collect()  # cycles are left behind, with whole segments in some of them
             self._tell("probe_pauses", pause_s=self._stream.pause_s)
             await self._stopping.within(self._stream.pause_s)
 
