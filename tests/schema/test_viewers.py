@@ -190,7 +190,7 @@ async def test_what_is_told_of_a_viewer_is_kept_by_nobody(running: Running) -> N
         await ask(running, viewer, stream)
 
 
-async def test_both_doors_and_all_transports_count_the_same_rate(start_gateway: StartGateway) -> None:
+async def test_both_doors_count_the_same_rate(start_gateway: StartGateway) -> None:
     running = await start_gateway(stream_mint_rate="3/hour", anonymous_scopes="read,watch")
     app = running.gateway.application()
     assert (await _as_client(app, "203.0.113.7")).json()["userId"]
