@@ -53,6 +53,7 @@ async def pooled(program: Program, logins: Logins) -> AsyncIterator[Logins]:
         try:
             await _answers(through.superuser, home / "log")
             yield through
+            assert process.returncode is None, _text_of(home / "log")
         finally:
             process.terminate()
             await process.wait()

@@ -5,12 +5,13 @@ from contextlib import aclosing
 from datetime import timedelta
 from time import monotonic
 
-from db.pool import Connection, Database, Row
+from db.pool import Connection, Database, Row, Runner
 from db.statements import STATEMENTS
 from resolvers.leaderboard_import import Counts
 from resolvers.legacy_database import ImportFailed
 from resolvers.telemetry.legacy import BENCHMARK_TABLES, CONNECTIONS, LOGS, Legacy
 from resolvers.telemetry.retention import create_log_partitions
+from resolvers.telemetry.storing import ADOPTED_AT_ONCE
 
 OTHER_SOURCE = STATEMENTS["telemetry_import.other_source"]
 LAST_ID = STATEMENTS["imports.last_id"]
@@ -112,8 +113,12 @@ class TelemetryImport:
             stored = await transaction.fetch(STORE_CONNECTIONS, rows=rows)
             for row in stored:
                 if row.is_identified:
-                    await transaction.fetch(ADOPT_LOGS, peer_id=row.peer_id, connection_id=row.id)
+                    await self._adopt(transaction, peer_id=row.peer_id, connection_id=row.id)
         return sum(row.is_new for row in stored)
+
+    async def _adopt(self, transaction: Runner, **node: int) -> None:
+        while await transaction.fetchval(ADOPT_LOGS, **node, batch=ADOPTED_AT_ONCE) >= ADOPTED_AT_ONCE:
+            continue
 
     async def _import_logs(self, until: int) -> Counts:
         after, total = await self._begin(LOGS), Counts()

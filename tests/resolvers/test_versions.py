@@ -48,6 +48,8 @@ async def test_what_administrators_do_is_a_change_and_of_the_log_too(pair: Pair)
 
 
 async def test_a_gateway_knows_what_it_does_itself_without_hearing_of_it(start_gateway: StartGateway) -> None:
+    leading = await start_gateway()  # what is done regularly is done there
+    await eventually(lambda: leading.gateway.leader.leads)
     deaf = await start_gateway(jwt_secret=TOKEN_SECRET, answer_cache_bytes=0)
     versions = deaf.gateway.versions
     for mutation, tables in ((RECORD, {"orchestrators", "results"}), (REGISTER, {"regions"}), (WITHDRAW, {"results"})):
