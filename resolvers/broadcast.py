@@ -20,6 +20,8 @@ from resolvers.announcements import (
 )
 from resolvers.errors import Internal, MayHaveMissed, PodiumError, Unavailable
 from resolvers.filters import StatFilter, Window
+from resolvers.loops import Loops
+from resolvers.patience import Deadline, opening
 from resolvers.sources import Event, State, States, Stream
 
 ANNOUNCED_RESULTS = STATEMENTS["results.announced_results"]
@@ -49,8 +51,7 @@ class Broadcast:
         self._hearing: Hearing | None = None
         # The connections of the primary are for what is stored and told, whatever is computed beside.
         self._computing = asyncio.Semaphore(MAX_COMPUTING)
-        self._loops: list[asyncio.Task[None]] = []
-        self._tasks: set[asyncio.Task[None]] = set()  # those too that are about to end
+        self._loops = Loops()
 
     @property
     def is_listening(self) -> bool:
@@ -78,33 +79,22 @@ class Broadcast:
         """End all streams."""
         for stream in self._streams.all():
             await stream.aclose()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._loops.ended()
 
     async def _opened(self, stream: Stream[Event]) -> Stream[Event]:
         if self._hearing is None:
             self._hearing = Hearing(self._db, self._streams, self._report)
-            loops = (self._listen(self._hearing), self._hearing.deliver_rounds())
-            self._loops = [asyncio.create_task(loop) for loop in loops]
-            for task in self._loops:
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                await self._hearing.is_up.wait()
+            self._loops.start(self._listen(self._hearing), self._hearing.deliver_rounds())
+        async with opening(stream, PATIENCE_S):
+            await self._hearing.is_up.wait()
             stream.since = self._hearing.present_time()
-        except BaseException as error:
-            await stream.aclose()
-            if isinstance(error, TimeoutError):
-                raise Unavailable from None
-            raise
         return stream
 
     def _leave(self, stream: Stream[Any]) -> None:
         self._streams.results.pop(stream, None)
         self._streams.changes.discard(stream)
         if self._hearing and not self._streams.all():
-            for task in self._loops:
-                task.cancel()
+            self._loops.stop()
             self._hearing.close()
             self._hearing = None
 
@@ -133,7 +123,7 @@ class Hearing:
         self._answered_at: datetime | None = None
         self._answered_at_s = 0.0  # by the clock of the loop
         self._gap: Window | None = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(PATIENCE_S, self._give_up)
 
     def heard(self, channel: str, payload: str) -> None:
         """Something was announced."""
@@ -169,7 +159,7 @@ class Hearing:
     def line_is_lost(self) -> None:
         """Nothing is heard from now on, until the line answers again."""
         self.is_up.clear()
-        self._worry()
+        self._deadline.set()
 
     async def deliver_rounds(self) -> None:
         """Pass on what is heard, until cancelled."""
@@ -177,7 +167,7 @@ class Hearing:
             await self._wake.wait()
             await self.is_up.wait()  # what a new line brings comes after what was missed before it
             self._wake.clear()
-            self._worry()
+            self._deadline.set()
             try:
                 await self._deliver_round()
             except PodiumError:  # what is pending stays so; when it lasts, the deadline ends it
@@ -186,15 +176,15 @@ class Hearing:
                 self._report("internal_error", error=error)
                 self._end_all(Internal())
             else:
-                self._relax()
+                if self.is_up.is_set():
+                    self._deadline.clear()
             if self._pending:
                 self._wake.set()
             await asyncio.sleep(0 if len(self._pending) > MAX_READ else ROUND_S)
 
     def close(self) -> None:
         """Worry no more."""
-        if self._deadline:
-            self._deadline.cancel()
+        self._deadline.clear()
 
     async def _deliver_round(self) -> None:
         if self._gap:
@@ -234,17 +224,7 @@ class Hearing:
             told = [row for row in new if stream.since and row.recorded_at >= stream.since] if is_late else new
             stream.put([row for row in told if matches(row)])
 
-    def _worry(self) -> None:
-        if self._deadline is None:
-            self._deadline = asyncio.get_running_loop().call_later(PATIENCE_S, self._give_up)
-
-    def _relax(self) -> None:
-        if self._deadline and self.is_up.is_set():
-            self._deadline.cancel()
-            self._deadline = None
-
     def _give_up(self) -> None:
-        self._deadline = None
         since = self._heard_until and self._heard_until - COMMIT_TIME
         self._end_all(Unavailable("the database is not available", details={"since": since}))
 

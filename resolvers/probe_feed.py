@@ -9,6 +9,8 @@ from db.pool import Row, Runner
 from db.statements import STATEMENTS
 from resolvers.announcements import COMMIT_TIME, Known, changed_tables
 from resolvers.errors import Internal, MayHaveMissed, PodiumError, Unavailable
+from resolvers.loops import Loops
+from resolvers.patience import Deadline, opening
 from resolvers.probes import ProbeFilter
 from resolvers.sources import Stream
 
@@ -32,8 +34,7 @@ class ProbeFeed:
         self._report = report
         self._streams: dict[Stream[Any], Callable[[Any], bool]] = {}
         self._hearing: RunHearing | None = None
-        self._loops: list[asyncio.Task[None]] = []
-        self._tasks: set[asyncio.Task[None]] = set()  # those too that are about to end
+        self._loops = Loops()
 
     @property
     def is_listening(self) -> bool:
@@ -46,31 +47,21 @@ class ProbeFeed:
         self._streams[stream] = wanted.matches
         if self._hearing is None:
             self._hearing = RunHearing(self._db, self._streams, self._report)
-            self._loops = [asyncio.create_task(it) for it in (self._listen(self._hearing), self._hearing.deliver())]
-            for task in self._loops:
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                await self._hearing.is_ready.wait()
-        except BaseException as error:
-            await stream.aclose()
-            if isinstance(error, TimeoutError):
-                raise Unavailable from None
-            raise
+            self._loops.start(self._listen(self._hearing), self._hearing.deliver())
+        async with opening(stream, PATIENCE_S):
+            await self._hearing.is_ready.wait()
         return stream
 
     async def close(self) -> None:
         """End all subscriptions."""
         for stream in list(self._streams):
             await stream.aclose()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._loops.ended()
 
     def _leave(self, stream: Stream[Any]) -> None:
         self._streams.pop(stream, None)
         if self._hearing and not self._streams:
-            for task in self._loops:
-                task.cancel()
+            self._loops.stop()
             self._hearing.close()
             self._hearing = None
 
@@ -94,7 +85,7 @@ class RunHearing:
         self._known: Known[str] = Known()
         self._line_at: datetime | None = None
         self._read_until: datetime | None = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(PATIENCE_S, self._give_up)
 
     def heard(self, channel: str, payload: str) -> None:
         """Something was announced."""
@@ -111,7 +102,7 @@ class RunHearing:
     def line_is_lost(self) -> None:
         """Nothing is heard from now on, until the line answers again."""
         self._is_up.clear()
-        self._worry()
+        self._deadline.set()
 
     async def deliver(self) -> None:
         """Pass on what is stored, until cancelled."""
@@ -119,7 +110,7 @@ class RunHearing:
             await self._has_news.wait()
             await self._is_up.wait()
             self._has_news.clear()
-            self._worry()
+            self._deadline.set()
             try:
                 await self._read()
             except PodiumError:  # when it lasts, the deadline ends it
@@ -128,13 +119,13 @@ class RunHearing:
                 self._report("internal_error", error=error)
                 self._end_all(Internal())
             else:
-                self._relax()
+                if self._is_up.is_set():
+                    self._deadline.clear()
             await asyncio.sleep(ROUND_S)
 
     def close(self) -> None:
         """Worry no more."""
-        if self._deadline:
-            self._deadline.cancel()
+        self._deadline.clear()
 
     async def _read(self) -> None:
         at, since = self._line_at, self._read_until or self._line_at
@@ -153,17 +144,7 @@ class RunHearing:
         self._known.forget_before(at - COMMIT_TIME)
         self.is_ready.set()
 
-    def _worry(self) -> None:
-        if self._deadline is None:
-            self._deadline = asyncio.get_running_loop().call_later(PATIENCE_S, self._give_up)
-
-    def _relax(self) -> None:
-        if self._deadline and self._is_up.is_set():
-            self._deadline.cancel()
-            self._deadline = None
-
     def _give_up(self) -> None:
-        self._deadline = None
         since = self._read_until and self._read_until - COMMIT_TIME
         self._end_all(Unavailable("the database is not available", details={"since": since}))
 

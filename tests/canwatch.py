@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +11,8 @@ from uuid import uuid4
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tests.debian import Program, Wanted
+from tests.debian import Program, Wanted, until_it_answers
+from tests.harness import free_port
 
 REDIS = Wanted(
     "usr/bin/redis-server", ("redis-server", "redis-tools", "libjemalloc2", "liblzf1", "libatomic1", "libsystemd0")
@@ -49,7 +49,7 @@ class CanWatch:
 async def original_redis(program: Program) -> AsyncIterator[CanWatch]:
     """A Redis that runs inside the block, and keeps nothing."""
     home = Path(tempfile.mkdtemp(prefix="podium-redis-"))
-    port = _free_port()
+    port = free_port()
     options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(home), "--daemonize", "no")
     with (home / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
@@ -58,7 +58,7 @@ async def original_redis(program: Program) -> AsyncIterator[CanWatch]:
     url = f"redis://127.0.0.1:{port}/0"
     client = Redis.from_url(url)
     try:
-        await _answers(client, process, home / "log")
+        await until_it_answers(process, home / "log", client.ping, RedisError)
         yield CanWatch(client, url)
     finally:
         await client.aclose()
@@ -66,25 +66,3 @@ async def original_redis(program: Program) -> AsyncIterator[CanWatch]:
             process.terminate()
         await process.wait()
         shutil.rmtree(home)
-
-
-async def _answers(client: Redis, process: asyncio.subprocess.Process, log: Path) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            assert process.returncode is None, _text_of(log)
-            try:
-                await client.ping()
-            except RedisError:
-                await asyncio.sleep(0.02)
-            else:
-                return
-
-
-def _text_of(log: Path) -> str:
-    return log.read_text()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -1,7 +1,9 @@
 """Programs of Debian for tests: the machine's own, or fetched without root where apt-get is."""
 
+import asyncio
 import shutil
 import subprocess
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,3 +86,23 @@ def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(command, cwd=cwd, capture_output=True, timeout=FETCH_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         raise Unobtainable(f"{command[0]} takes too long to fetch a program: install it") from None
+
+
+async def until_it_answers(
+    process: asyncio.subprocess.Process, log: Path, ask: Callable[[], Awaitable[object]], not_yet: type[Exception]
+) -> None:
+    """Ask a program that was started until it answers; what it has logged is shown when it ends instead."""
+    async with asyncio.timeout(10):
+        while True:
+            assert process.returncode is None, text_of(log)
+            try:
+                await ask()
+            except not_yet:
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+
+def text_of(log: Path) -> str:
+    """All that was logged."""
+    return log.read_text()

@@ -1,6 +1,7 @@
 """What tests share: a gateway that serves on a real socket, and a client that speaks to it."""
 
 import asyncio
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -160,6 +161,12 @@ async def serving_application(application: Starlette, max_bytes: int) -> AsyncIt
     sockets = {"ws": MessageSocket, "ws_max_size": max_bytes, "ws_per_message_deflate": False}
     async with _listening(application, http=Http, **sockets) as url:
         yield url
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
 
 
 @asynccontextmanager

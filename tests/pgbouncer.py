@@ -13,7 +13,7 @@ import asyncpg
 
 from db.embedded import Logins
 from db.embedded_host import account_for, bin_dir_of_wheel, choose_launcher, give, spawn
-from tests.debian import Program, Wanted
+from tests.debian import Program, Wanted, text_of
 
 PGBOUNCER = Wanted(
     "usr/sbin/pgbouncer", ("pgbouncer", "libevent-2.1-7", "libevent-2.1-7t64", "libcares2", "libc-ares2")
@@ -53,7 +53,7 @@ async def pooled(program: Program, logins: Logins) -> AsyncIterator[Logins]:
         try:
             await _answers(through.superuser, home / "log")
             yield through
-            assert process.returncode is None, _text_of(home / "log")
+            assert process.returncode is None, text_of(home / "log")
         finally:
             process.terminate()
             await process.wait()
@@ -84,9 +84,5 @@ async def _answers(url: str, log: Path) -> None:
         try:
             return await (await asyncpg.connect(url, statement_cache_size=0, timeout=2)).close()
         except (OSError, asyncpg.PostgresError):
-            assert time.monotonic() < deadline, _text_of(log)
+            assert time.monotonic() < deadline, text_of(log)
             await asyncio.sleep(0.05)
-
-
-def _text_of(log: Path) -> str:
-    return log.read_text()

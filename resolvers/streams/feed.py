@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any
 
 from resolvers.errors import NotFound, PodiumError, Unavailable
+from resolvers.loops import Loops
+from resolvers.patience import Deadline, opening
 from resolvers.sources import States, Stream
 from resolvers.streams.seats import Seats
 from resolvers.streams.viewers import Viewer
@@ -26,9 +28,8 @@ class ViewerFeed:
         self._listen = listen
         self._streams: dict[str, set[Stream[Any]]] = {}
         self._is_up = asyncio.Event()
-        self._loop: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = set()
-        self._deadline: asyncio.TimerHandle | None = None
+        self._loops = Loops()
+        self._deadline = Deadline(PATIENCE_S, self._end_all)
         self._following: asyncio.Task[None] | None = None
         self._follow_at = 0.0
         self._may_have_missed = False
@@ -36,32 +37,28 @@ class ViewerFeed:
     @property
     def is_listening(self) -> bool:
         """Whether anybody listens."""
-        return self._loop is not None
+        return bool(self._streams)
 
     async def states(self, viewer: str) -> States[Viewer]:
         """The viewer as it is, and as it is again when it has changed; NotFound if there is none, Unavailable when it
         cannot be heard of.
         """
         changes: Stream[None] = Stream(partial(self._leave, viewer))
+        if not self._streams:
+            self._loops.start(self._listen(self))
         self._streams.setdefault(viewer, set()).add(changes)
-        if self._loop is None:
-            self._loop = asyncio.create_task(self._listen(self))
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                await self._is_up.wait()
+        async with opening(changes, PATIENCE_S):
+            await self._is_up.wait()
+        async with opening(changes, PATIENCE_S):
             await self._seats.follow([viewer], FOLLOWED_S)
-        except BaseException as error:
-            await changes.aclose()
-            if isinstance(error, TimeoutError):
-                raise Unavailable from None
-            raise
         return States(changes, partial(self._read, viewer))
 
     async def close(self) -> None:
         """End all subscriptions."""
         for stream in self._all():
             await stream.aclose()
-        await asyncio.gather(*self._ending, *filter(None, [self._following]), return_exceptions=True)
+        await self._loops.ended()
+        await asyncio.gather(*filter(None, [self._following]), return_exceptions=True)
 
     def heard(self, channel: str, payload: str) -> None:
         """A viewer has changed."""
@@ -70,9 +67,7 @@ class ViewerFeed:
 
     def line_answers(self, at: datetime) -> None:
         """The line works; what was called out while there was none may be anything."""
-        if self._deadline:
-            self._deadline.cancel()
-            self._deadline = None
+        self._deadline.clear()
         now = asyncio.get_running_loop().time()
         if not self._is_up.is_set():
             self._is_up.set()
@@ -85,8 +80,7 @@ class ViewerFeed:
     def line_is_lost(self) -> None:
         """Nothing is heard from now on, until the line answers again."""
         self._is_up.clear()
-        if self._deadline is None:
-            self._deadline = asyncio.get_running_loop().call_later(PATIENCE_S, self._end_all, Unavailable())
+        self._deadline.set()
 
     async def _follow(self) -> None:
         try:
@@ -109,25 +103,16 @@ class ViewerFeed:
     def _all(self) -> list[Stream[Any]]:
         return [stream for streams in self._streams.values() for stream in streams]
 
-    def _end_all(self, error: PodiumError) -> None:
-        self._deadline = None
+    def _end_all(self) -> None:
         for stream in self._all():
-            stream.end(error)
+            stream.end(Unavailable())
 
     def _leave(self, viewer: str, stream: Stream[Any]) -> None:
         streams = self._streams.get(viewer, set())
         streams.discard(stream)
         if not streams:
             self._streams.pop(viewer, None)
-        if self._loop and not self._streams:
-            self._hang_up(self._loop)
-
-    def _hang_up(self, loop: asyncio.Task[None]) -> None:
-        self._loop = None
-        self._is_up.clear()
-        if self._deadline:
-            self._deadline.cancel()
-            self._deadline = None
-        self._ending.add(loop)
-        loop.add_done_callback(self._ending.discard)
-        loop.cancel()
+        if not self._streams:
+            self._loops.stop()
+            self._is_up.clear()
+            self._deadline.clear()

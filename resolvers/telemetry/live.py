@@ -7,7 +7,8 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from db.pool import Runner
-from resolvers.errors import Internal, PodiumError, TooManySubscriptions, Unavailable
+from resolvers.errors import Internal, PodiumError, TooManySubscriptions
+from resolvers.patience import opening
 from resolvers.sources import Stream
 from resolvers.telemetry.catching_up import CatchingUp
 from resolvers.telemetry.listening import Listener, Listening
@@ -96,14 +97,8 @@ class LogFeed:
         stream: Stream[Event] = Stream(lambda _: self.leave(listening))
         listening = self.listen(pair, _Streamed(stream, make))
         assert self._looking
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                await self._looking.is_up.wait()
-        except BaseException as error:
-            await stream.aclose()
-            if isinstance(error, TimeoutError):
-                raise Unavailable from None
-            raise
+        async with opening(stream, PATIENCE_S):
+            await self._looking.is_up.wait()
         return stream
 
     async def close(self) -> None:

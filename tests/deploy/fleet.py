@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from prober.clip import ClipForm, find_ffmpeg, make_clip
 from tests.deploy.monitoring import DEPLOY
+from tests.harness import free_port
 from tests.processes import PODIUM, ROOT
 
 TARGET = DEPLOY / "demo" / "target.py"
@@ -60,12 +60,6 @@ async def fleet(directory: Path, *, duration: str) -> AsyncIterator[Fleet]:
     command = (sys.executable, TARGET, "--directory", directory / "hls", *ports, "--ffmpeg", ffmpeg)
     async with _running(*command, env=environment):
         yield Fleet(directory, environment)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @asynccontextmanager

@@ -10,9 +10,9 @@ import httpx
 import pytest
 import yaml
 
-from tests.deploy.fleet import Fleet, fleet, free_port
+from tests.deploy.fleet import Fleet, fleet
 from tests.deploy.monitoring import ALERTS, DASHBOARDS, PROMETHEUS, expressions_of
-from tests.harness import StartGateway
+from tests.harness import StartGateway, free_port
 
 OF_THE_ORIGINAL = (
     "sum(stream_monitor_active_tests)",

@@ -4,19 +4,19 @@ import asyncio
 import json
 import re
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import httpx
 import pytest
 
-from tests.debian import Program, Wanted, program_for_tests
-from tests.harness import Running, StartGateway
+from tests.debian import Program, Wanted, program_for_tests, until_it_answers
+from tests.harness import Running, StartGateway, free_port
 from tests.viewers import ACTIVE, new_stream, new_streams, new_viewer
 
 ROOT = Path(__file__).parents[2]
@@ -75,14 +75,14 @@ async def player(nginx: Program, running: Running) -> AsyncIterator[Player]:
 @asynccontextmanager
 async def serving(program: Program, podium: str) -> AsyncIterator[Player]:
     """nginx with the recipe, before podium at this URL."""
-    home, port = Path(tempfile.mkdtemp(prefix="podium-nginx-")), _free_port()
+    home, port = Path(tempfile.mkdtemp(prefix="podium-nginx-")), free_port()
     _furnish(home, port, podium)
     words = ("-p", str(home), "-c", str(home / "nginx.conf"), "-e", str(home / "log"))
     process = await asyncio.create_subprocess_exec(program.binary, *words, env=program.environment)
     try:
         async with Player(base_url=f"http://127.0.0.1:{port}", timeout=10) as player:
             player.directory = home / "streams" / "hls"
-            await _answers(player, process, home / "log")
+            await until_it_answers(process, home / "log", partial(player.get, "/"), httpx.ConnectError)
             yield player
     finally:
         if process.returncode is None:
@@ -101,28 +101,6 @@ def _furnish(home: Path, port: int, podium: str) -> None:
     (home / "viewer-secret.conf").write_text(f'map "" $viewer_secret {{ default "{SECRET}"; }}\n')
     user = "user root;" if Path("/").owner() == Path(home).owner() else ""
     (home / "nginx.conf").write_text(AROUND.format(home=home, user=user))
-
-
-async def _answers(player: Player, process: asyncio.subprocess.Process, log: Path) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            assert process.returncode is None, _text_of(log)
-            try:
-                await player.get("/")
-            except httpx.ConnectError:
-                await asyncio.sleep(0.02)
-            else:
-                return
-
-
-def _text_of(log: Path) -> str:
-    return log.read_text()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 async def cookie_of(viewer: str, secret: str = SECRET, days: int = 1) -> str:
@@ -213,7 +191,7 @@ async def test_what_is_no_id_gets_no_playlist_and_is_passed_on_to_nobody(
 
 
 async def test_nobody_watches_while_podium_is_away(nginx: Program) -> None:
-    async with serving(nginx, f"http://127.0.0.1:{_free_port()}") as player:
+    async with serving(nginx, f"http://127.0.0.1:{free_port()}") as player:
         player.publish("a")
         assert (await player.playlist("a", await cookie_of("viewer"))).status_code == 503
         assert (await player.get("/hls/a/0.ts")).status_code == 200

@@ -17,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from tests.harness import free_port
+
 SIZES = {"a": "320x180", "b": "160x90"}
 Fault = Callable[[str], Awaitable[Response | None]]
 
@@ -39,7 +41,7 @@ class Network:
     def __init__(
         self, ffmpeg: str, directory: Path, url: str, how: Sequence[str] = COPYING, delay_s: float = 0.0
     ) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.ingest_url = f"rtmp://127.0.0.1:{self.port}/live/marker-of-the-key"
         self.playback_url = f"{url}/master.m3u8"
         self.hook_url = f"{url}/hook"
@@ -210,11 +212,6 @@ async def serving_networks(ffmpeg: str, directory: Path) -> AsyncIterator[Served
         await served.close()
         server.should_exit = True
         await task
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def _read(path: Path) -> bytes | None:
