@@ -119,7 +119,9 @@ Start = Callable[..., Awaitable[Podium]]
 
 
 def is_running(pid: int) -> bool:
-    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 async def only_line_of(podium: Podium) -> str:

@@ -20,6 +20,7 @@ import pytest
 from db.embedded import EmbeddedPostgres, Logins, attach
 from db.embedded_host import EmbeddedPostgresError
 from tests.harness import eventually
+from tests.processes import is_running
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IS_ROOT = os.geteuid() == 0
@@ -124,10 +125,6 @@ def mode(path: Path) -> int:
 def kill(owner: subprocess.Popen[str]) -> None:
     owner.kill()
     owner.communicate()
-
-
-def is_running(pid: int) -> bool:
-    return pid in psutil.pids() and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def servers_on(data_dir: Path) -> list[psutil.Process]:

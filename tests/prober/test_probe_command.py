@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -47,8 +47,10 @@ def _single(network: Network, duration: str = "3s") -> dict[str, str]:
 
 def _ffmpegs(podium: Podium, url: str) -> list[psutil.Process]:
     """Those that push to this URL."""
-    children = psutil.Process(podium.process.pid).children(recursive=True)
-    return [child for child in children if url in child.cmdline() and child.cmdline()[1] == "-hide_banner"]
+    with suppress(psutil.NoSuchProcess):  # one that ends while it is looked at
+        lines = {child: child.cmdline() for child in psutil.Process(podium.process.pid).children(recursive=True)}
+        return [child for child, line in lines.items() if url in line and line[1] == "-hide_banner"]
+    return []
 
 
 async def test_once_ends_with_a_summary_and_a_status(served: Served, start: Start) -> None:
