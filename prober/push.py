@@ -13,6 +13,7 @@ from prober.run import Reason
 from prober.send_times import SendTimes
 
 PROGRESS_S = 0.5
+REFUSED_WITHIN_S = 1.0  # some ingests say that they take a push, and hang up on who may not
 SHOWN_SAID = 300
 _SENT = re.compile(rb"^out_time_us=(\d+)\s*$", re.MULTILINE)
 _URL = re.compile(r"\b\w+://\S+")
@@ -57,9 +58,10 @@ class Push:
         return Problem(Reason.PUSH_HUNG, f"ffmpeg {done} for {self._silence_s:g} s")
 
     def _ended(self, status: int, said: str) -> Problem:
-        reason = Reason.PUSH_DIED if self.sent.sent_s else Reason.PUSH_REFUSED
-        how = f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        return Problem(reason, f"ffmpeg was {how}" if status < 0 else f"ffmpeg {how}{_shown(said)}")
+        if status < 0:
+            return Problem(Reason.PUSH_DIED, f"ffmpeg was killed by signal {-status}")
+        reason = Reason.PUSH_REFUSED if self.sent.sent_s < REFUSED_WITHIN_S else Reason.PUSH_DIED
+        return Problem(reason, f"ffmpeg ended with status {status}{_shown(said)}")
 
 
 @asynccontextmanager
