@@ -69,12 +69,16 @@ async def make_clip(ffmpeg: str, directory: Path, form: ClipForm = TEST_PICTURE)
     """The clip in this form, made unless it is there."""
     if form.fps * form.length_s > 2**BITS:
         raise ClipError("the clock in the picture cannot count so many frames")
-    command = _making(form)
-    name = hashlib.sha256(" ".join(command).encode()).hexdigest()[:12]
-    path = directory / f"probe-clip-{name}.mp4"
+    path = place_of(directory, form)
     if not path.exists():
-        await _make(ffmpeg, command, path)
+        await _make(ffmpeg, _making(form), path)
     return Clip(path, form.fps, await _loop_s(ffmpeg, path))
+
+
+def place_of(directory: Path, form: ClipForm = TEST_PICTURE) -> Path:
+    """Where the clip in this form is kept, once it is made."""
+    name = hashlib.sha256(" ".join(_making(form)).encode()).hexdigest()[:12]
+    return directory / f"probe-clip-{name}.mp4"
 
 
 async def source_clip(ffmpeg: str, path: Path) -> Clip:

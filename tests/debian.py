@@ -18,22 +18,31 @@ class Unobtainable(Exception):
 
 
 class Wanted(NamedTuple):
-    """Where a program is in its package, which is the first of these; the others are what it needs in any release."""
+    """Where a program is in its package, which is the first of these; the others are what it needs in any release.
+
+    `modules` are files of these packages that it loads, and which must be of the same release.
+    """
 
     path: str
     packages: tuple[str, ...]
+    modules: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """What the program is called."""
         return Path(self.path).name
 
+    def is_in(self, root: Path) -> bool:
+        """Whether all of it is below this directory."""
+        return all((root / path).exists() for path in (self.path, *self.modules))
+
 
 class Program(NamedTuple):
-    """Where a program is, and the libraries that it needs beside those of the machine."""
+    """Where a program is, the libraries that it needs beside those of the machine, and below what its modules are."""
 
     binary: Path
     libraries: tuple[Path, ...] = ()
+    root: Path = Path("/")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,14 +62,15 @@ def program_for_tests(wanted: Wanted, config: pytest.Config) -> Program:
 
 def obtain(wanted: Wanted, cache: Path) -> Program:
     """The machine's program, or one that is kept in this directory, fetched if it is not there yet."""
-    if found := shutil.which(wanted.name, path=PLACES):
+    found = shutil.which(wanted.name, path=PLACES)
+    if found and (not wanted.modules or wanted.is_in(Path("/"))):
         return Program(Path(found))
-    binary = cache / "files" / wanted.path
-    if not binary.exists():
+    root = cache / "files"
+    if not wanted.is_in(root):
         _fetch(wanted, cache)
-    if not binary.exists():
-        raise Unobtainable(f"no {wanted.name} is installed, and apt-get does not fetch one: install it")
-    return Program(binary, tuple((cache / "files").rglob("lib*.so.*")))
+    if not wanted.is_in(root):
+        raise Unobtainable(f"not all of {wanted.name} is installed, and apt-get does not fetch it: install it")
+    return Program(root / wanted.path, tuple(root.rglob("lib*.so.*")), root)
 
 
 def _fetch(wanted: Wanted, cache: Path) -> None:

@@ -4,36 +4,18 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from prober.clip import Clip
 from resolvers.signing import is_signed
 from tests.harness import Running, eventually
 from tests.prober.network import Network, Served
 from tests.prober.receiver import receiving
-from tests.processes import SECRET, Podium, is_running
-
-Start = Callable[..., Awaitable[Podium]]
-
-
-@pytest.fixture
-async def start(tmp_path: Path, clip: Clip) -> AsyncIterator[Start]:
-    """Starts `podium probe`, which pushes the small clip."""
-    async with AsyncExitStack() as stack:
-
-        async def start(*arguments: str, **settings: str) -> Podium:
-            given = {"SOURCE_FILE": str(clip.path), "METRICS_PORT": "0", "LOG_FORMAT": "json", **settings}
-            podium = await Podium(tmp_path / "data", "probe", *arguments, **given).start()
-            stack.push_async_callback(podium.close)
-            return podium
-
-        yield start
+from tests.processes import SECRET, Podium, Start, is_running
 
 
 def _single(network: Network, duration: str = "3s") -> dict[str, str]:
