@@ -111,18 +111,19 @@ class CancelWhenGone:
 
 
 class _Watch:
-    """Waits for the disconnection of a client whose body is read, and cancels the task that made the watch."""
+    """Waits for the disconnection of a client whose body is read, and cancels the task that armed the watch."""
 
     def __init__(self, receive: Receive, after_s: float) -> None:
         self._receive = receive
         self._after_s = after_s
-        self._task = asyncio.current_task()
+        self._task: asyncio.Task[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.is_gone = False
 
     def arm(self) -> None:
         """Watch from `after_s` on."""
+        self._task = asyncio.current_task()
         self._timer = asyncio.get_running_loop().call_later(self._after_s, self._begin)
 
     def end(self) -> None:

@@ -41,7 +41,7 @@ class Batcher(Generic[Item, Stored]):
         self._groups: deque[_Group[Item, Stored]] = deque()
         self._lanes = lanes
         self._busy = 0
-        self._freed = asyncio.Event()
+        self._under_way = 0
         self._wake = asyncio.Event()
         self._stopping = False
         self.waiting = 0
@@ -53,38 +53,41 @@ class Batcher(Generic[Item, Stored]):
         done: asyncio.Future[list[Stored]] = asyncio.get_running_loop().create_future()
         self._groups.append(_Group(items, done))
         self.waiting += len(items)
-        self._wake.set()
+        if self._is_worthwhile:
+            self._wake.set()
         return await done
 
     async def run(self) -> None:
         """Store what is submitted, until `stop` and everything submitted before it is stored."""
         async with asyncio.TaskGroup() as storing:
             while self._groups or not self._stopping:
-                if not self._groups:
+                if not self._is_worthwhile:
                     self._wake.clear()
                     await self._wake.wait()
                     continue
                 await asyncio.sleep(0)  # those who arrive in the same turn of the loop come along
-                while self._busy == self._lanes:
-                    self._freed.clear()
-                    await self._freed.wait()
-                batch = self._next_batch()
-                self._busy += 1
-                storing.create_task(self._store_next(batch))
+                storing.create_task(self._store_next(self._next_batch()))
 
     def stop(self) -> None:
         """Let `run` end when nothing waits any more."""
         self._stopping = True
         self._wake.set()
 
+    @property
+    def _is_worthwhile(self) -> bool:
+        """Whether a batch is to begin: beside another only one as large, since a small one costs as much on its way."""
+        return bool(self._groups) and self._busy < self._lanes and self.waiting >= self._under_way
+
     def _next_batch(self) -> list[_Group[Item, Stored]]:
         batch = [self._groups.popleft()]
         size = len(batch[0].items)
-        largest = min(self._max_batch, -(-self.waiting // (self._lanes - self._busy)))  # a share for each free lane
+        largest = min(self._max_batch, self.waiting // (self._lanes - self._busy))  # a share for each free lane
         while self._groups and size + len(self._groups[0].items) <= largest:
             batch.append(self._groups.popleft())
             size += len(batch[-1].items)
         self.waiting -= size
+        self._under_way += size
+        self._busy += 1
         return batch
 
     async def _store_next(self, batch: list[_Group[Item, Stored]]) -> None:
@@ -92,7 +95,8 @@ class Batcher(Generic[Item, Stored]):
             await self._store_batch(batch)
         finally:
             self._busy -= 1
-            self._freed.set()
+            self._under_way -= sum(len(group.items) for group in batch)
+            self._wake.set()
 
     async def _store_batch(self, batch: list[_Group[Item, Stored]]) -> None:
         try:

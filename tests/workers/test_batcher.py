@@ -133,10 +133,28 @@ async def test_lanes_share_what_waits_and_store_it_side_by_side(store: Store) ->
         await asyncio.sleep(0)
     late = asyncio.create_task(batcher.submit([5]))
     await asyncio.sleep(0)
-    assert store.batches == [[0, 1, 2], [3, 4]]
+    assert store.batches == [[0, 1], [2, 3, 4]]
     assert batcher.waiting == 1, "both lanes are busy"
     store.gate.set()
     assert await late == [10]
     batcher.stop()
     await running
     assert await asyncio.gather(*submitted) == [[0], [2], [4], [6], [8]]
+
+
+async def test_a_batch_begins_beside_another_once_it_is_as_large(store: Store) -> None:
+    batcher: Batcher[int, int] = Batcher(store, is_away=lambda _: False, is_full=Full, lanes=2)
+    store.gate.clear()
+    running = asyncio.create_task(batcher.run())
+    submitted = [asyncio.create_task(batcher.submit([0, 1]))]
+    await store.called.wait()
+    for number in (2, 3, 4):
+        submitted.append(asyncio.create_task(batcher.submit([number])))
+        for _ in range(5):  # turns of the loop in which it could begin
+            await asyncio.sleep(0)
+        assert len(store.batches) == (1 if number == 2 else 2)
+    store.gate.set()
+    assert await asyncio.gather(*submitted) == [[0, 2], [4], [6], [8]]
+    assert store.batches == [[0, 1], [2, 3], [4]]
+    batcher.stop()
+    await running
