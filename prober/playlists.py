@@ -76,7 +76,7 @@ def segments_of(url: str, body: bytes) -> MediaPlaylist:
     if any(segment.byterange for segment in playlist.segments):
         raise ProbeError(Reason.PLAYLIST_INVALID, "byte ranges, which are not played")
     first = playlist.media_sequence or 0
-    listed = playlist.segments[:MAX_LISTED]
+    listed = [segment for segment in playlist.segments if segment.uri][:MAX_LISTED]  # the last may be but parts so far
     try:
         segments = tuple(_listed(url, first + place, segment) for place, segment in enumerate(listed))
         target_s = float(playlist.target_duration or max((segment.duration_s for segment in segments), default=0))

@@ -60,6 +60,22 @@ def test_segments_have_their_times_marks_and_addresses() -> None:
 
 
 @pytest.mark.parametrize(
+    "end",
+    [
+        '#EXT-X-PART:DURATION=0.5,URI="c.1.ts"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI="c.2.ts"\n',
+        "#EXTINF:2.0,",
+        "#EXTINF:2.0,\n#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:04.500Z\n",
+    ],
+    ids=["parts", "cut short", "half written"],
+)
+def test_a_segment_that_is_not_listed_yet_is_none(end: str) -> None:
+    text = MEDIA % 7 + "#EXTINF:2.0,\na.ts\n#EXT-X-PART:DURATION=0.5,URI=\"b.1.ts\"\n#EXTINF:2.0,\nb.ts\n" + end
+    playlist = segments_of(URL, text.encode())
+    assert [segment.url.rpartition("/")[2] for segment in playlist.segments] == ["a.ts", "b.ts"]
+    assert playlist.next_sequence == 9
+
+
+@pytest.mark.parametrize(
     ("body", "reason"),
     [
         (b"", Reason.PLAYLIST_EMPTY),
