@@ -62,10 +62,13 @@ def renditions_of(url: str, body: bytes) -> tuple[Rendition, ...]:
     playlist = _parsed(url, body)
     if not playlist.is_variant:
         return (Rendition(_stem(url), url, _stem(url)),)
-    listed = [_rendition(url, entry) for entry in playlist.playlists if entry.uri]
-    if not listed:
+    entries = [entry for entry in playlist.playlists if entry.uri][:MAX_RENDITIONS]
+    if not entries:
         raise ProbeError(Reason.PLAYLIST_EMPTY, "the master playlist lists no rendition")
-    return tuple(_named_apart(listed[:MAX_RENDITIONS]))
+    try:
+        return tuple(_named_apart([_rendition(url, entry) for entry in entries]))
+    except ValueError:
+        raise ProbeError(Reason.PLAYLIST_INVALID, "a rendition whose address cannot be read") from None
 
 
 def segments_of(url: str, body: bytes) -> MediaPlaylist:
@@ -124,7 +127,8 @@ def _unix_s(time: datetime) -> float:
 def _rendition(url: str, entry: Any) -> Rendition:
     found = urljoin(url, entry.uri)
     resolution = entry.stream_info.resolution
-    return Rendition("x".join(map(str, resolution)) if resolution else _stem(found), found, _stem(found))
+    name = "x".join(map(str, resolution))[:SHOWN] if resolution else _stem(found)
+    return Rendition(name, found, _stem(found))
 
 
 def _stem(url: str) -> str:

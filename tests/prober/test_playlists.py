@@ -69,7 +69,7 @@ def test_segments_have_their_times_marks_and_addresses() -> None:
     ids=["parts", "cut short", "half written"],
 )
 def test_a_segment_that_is_not_listed_yet_is_none(end: str) -> None:
-    text = MEDIA % 7 + "#EXTINF:2.0,\na.ts\n#EXT-X-PART:DURATION=0.5,URI=\"b.1.ts\"\n#EXTINF:2.0,\nb.ts\n" + end
+    text = MEDIA % 7 + '#EXTINF:2.0,\na.ts\n#EXT-X-PART:DURATION=0.5,URI="b.1.ts"\n#EXTINF:2.0,\nb.ts\n' + end
     playlist = segments_of(URL, text.encode())
     assert [segment.url.rpartition("/")[2] for segment in playlist.segments] == ["a.ts", "b.ts"]
     assert playlist.next_sequence == 9
@@ -96,6 +96,15 @@ def test_what_is_no_media_playlist_has_a_reason(body: bytes, reason: Reason) -> 
     with pytest.raises(ProbeError) as caught:
         segments_of(URL, body)
     assert caught.value.problem.reason is reason
+
+
+@pytest.mark.parametrize(
+    "entry", ["BANDWIDTH=1\nhttp://[::1/a.m3u8", "BANDWIDTH=1\n//[", "BANDWIDTH=1,RESOLUTION=1280\na.m3u8"]
+)
+def test_a_rendition_that_cannot_be_is_no_mistake_of_our_own(entry: str) -> None:
+    with pytest.raises(ProbeError) as caught:
+        renditions_of(URL, f"#EXTM3U\n#EXT-X-STREAM-INF:{entry}\n".encode())
+    assert caught.value.problem.reason is Reason.PLAYLIST_INVALID
 
 
 def test_only_what_was_not_there_before_is_new() -> None:
