@@ -66,7 +66,7 @@ class ContentClock:
 
         OldContent where it `may_be_old` and was sent before this push.
         """
-        if span is not None:
+        if span is not None and span.has_pictures:
             await self._look(listed, span, data)
             if self._content_from_s is not None:
                 self.used = Clock.PICTURE

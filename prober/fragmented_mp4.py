@@ -18,6 +18,7 @@ class Track:
     id: int
     hz: int
     sample_duration: int
+    has_pictures: bool
 
 
 def looks_like(data: bytes) -> bool:
@@ -31,12 +32,12 @@ def track_of(init: bytes) -> Track:
         moov = _box(init, "moov")
         extends = {_u32(box, 4): _u32(box, 12) for mvex in _boxes(moov, "mvex") for box in _boxes(mvex, "trex")}
         tracks = [(_number(_box(trak, "tkhd")), *_media(trak)) for trak in _boxes(moov, "trak")]
-        number, hz, _ = next((track for track in tracks if track[2]), tracks[0])
+        number, hz, has_pictures = next((track for track in tracks if track[2]), tracks[0])
     except (IndexError, ValueError):
         raise CorruptSegment("an init segment without tracks") from None
     if not hz:
         raise CorruptSegment("a track without a clock")
-    return Track(number, hz, extends.get(number, 0))
+    return Track(number, hz, extends.get(number, 0), has_pictures)
 
 
 def examine(data: bytes, track: Track) -> Span:
@@ -50,7 +51,7 @@ def examine(data: bytes, track: Track) -> Span:
         raise CorruptSegment("no fragment of the video")
     begins = min(begin for begin, _, _ in parts)
     ends = max(begin + length for begin, length, _ in parts)
-    return Span(begins / track.hz, ends / track.hz, sum(count for _, _, count in parts))
+    return Span(begins / track.hz, ends / track.hz, sum(count for _, _, count in parts), track.has_pictures)
 
 
 def _number(tkhd: bytes) -> int:

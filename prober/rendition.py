@@ -22,6 +22,7 @@ LEAST_LOOK_S, MOST_LOOK_S = 0.1, 0.5
 SURE_S = 0.3
 EARLY_STEPS = 1.25
 MOST_WAITING = 60
+PACKED_AUDIO = b"ID3"  # what segments that are nothing but sound begin with
 
 
 class _Seen(NamedTuple):
@@ -155,7 +156,7 @@ class RenditionProbe:
         downloaded_at = monotonic()
         data = answer.body
         span: Span | None = None
-        if not listed.is_encrypted:
+        if not listed.is_encrypted and not data.startswith(PACKED_AUDIO):
             data, span = await self._span(listed, answer.body)
         sent_at = await self.clock.sent_at(listed, span, data, may_be_old=not self.tally.received)
         self._segment_problem = None

@@ -28,11 +28,12 @@ class CorruptSegment(Exception):
 
 
 class Span(NamedTuple):
-    """From when to when the pictures of a segment are, in seconds of its own clock."""
+    """From when to when the pictures of a segment are, or its sound where it has none, in seconds of its own clock."""
 
     begins_s: float
     ends_s: float
     pictures: int
+    has_pictures: bool = True
 
     @property
     def duration_s(self) -> float:
@@ -51,12 +52,13 @@ def examine(data: bytes) -> Span:
     if any(flags.translate(_BROKEN)):
         raise CorruptSegment("packets that are marked as broken")
     pids = _pids(flags, low)
-    shown = _shown_pid(data, pids)
+    shown, has_pictures = _shown(data, pids)
     places = [place for place, pid in enumerate(pids) if pid == shown]
     _check_counters(data, places, bytes(map(control.__getitem__, places)))
     starts = [place for place in places if flags[place] & 0x40]
     first, last = starts[:SHOWN_OUT_OF_ORDER], starts[SHOWN_OUT_OF_ORDER:][-SHOWN_OUT_OF_ORDER:]
-    return _span([time for place in (*first, *last) for time in _times(data, place * PACKET)], len(starts))
+    span = _span([time for place in (*first, *last) for time in _times(data, place * PACKET)], len(starts))
+    return span._replace(has_pictures=has_pictures)
 
 
 def _pids(flags: bytes, low: bytes) -> Sequence[int]:
@@ -66,8 +68,8 @@ def _pids(flags: bytes, low: bytes) -> Sequence[int]:
     return array("H", bytes(both))
 
 
-def _shown_pid(data: bytes, pids: Sequence[int]) -> int:
-    """What carries the pictures, or the sound where there are none."""
+def _shown(data: bytes, pids: Sequence[int]) -> tuple[int, bool]:
+    """What carries the pictures, or the sound where there are none, and which of them it is."""
     try:
         pat = _section(data, pids.index(0) * PACKET)
         programs = [
@@ -76,7 +78,13 @@ def _shown_pid(data: bytes, pids: Sequence[int]) -> int:
         pmt_pid = next(pid for number, pid in programs if number)
         pmt = _section(data, pids.index(pmt_pid) * PACKET)
         streams = [*_streams(pmt)]
-        return next(pid for kinds in (VIDEO_TYPES, AUDIO_TYPES) for kind, pid in streams if kind in kinds)
+        found = [
+            (pid, kinds is VIDEO_TYPES)
+            for kinds in (VIDEO_TYPES, AUDIO_TYPES)
+            for kind, pid in streams
+            if kind in kinds
+        ]
+        return found[0]
     except (ValueError, IndexError, StopIteration):
         raise CorruptSegment("neither video nor audio") from None
 
