@@ -2,6 +2,8 @@
 
 import asyncio
 import ssl
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple
@@ -14,6 +16,7 @@ from prober.problems import ProbeError
 from prober.run import Reason
 
 MAX_REDIRECTS = 5
+GZIP = 16 + zlib.MAX_WBITS
 MAX_CONNECTIONS = 16
 IDLE_S = 30.0
 BUFFER_BYTES = 1 << 18
@@ -74,6 +77,8 @@ class Fetcher:
             raise ProbeError(Reason.TIMEOUT, f"no whole answer within {bound.seconds:g} s") from None
         except (aiohttp.InvalidURL, ValueError):
             raise ProbeError(Reason.PLAYLIST_INVALID, "a URL that cannot be") from None
+        except zlib.error:
+            raise ProbeError(Reason.PLAYLIST_INVALID, "an answer that is not compressed as it says") from None
         except (aiohttp.ClientError, OSError) as error:
             raise ProbeError(Reason.PLAYLIST_UNREACHABLE, _said(error)) from None
         return Answer(str(found), body, monotonic() - started_at)
@@ -93,13 +98,20 @@ class Fetcher:
 async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
     if not 200 <= response.status < 300:
         raise ProbeError(Reason.PLAYLIST_HTTP_ERROR, f"HTTP status {response.status}")
+    unpack = _unpacking(response.headers.get("Content-Encoding", "identity").lower())
     chunks, size = [], 0
-    async for chunk in response.content.iter_any():
+    async for packed in response.content.iter_any():
+        chunk = unpack(packed, most + 1 - size)
         size += len(chunk)
         if size > most:
             raise ProbeError(Reason.TOO_LARGE, f"more than {most} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _unpacking(coding: str) -> Callable[[bytes, int], bytes]:
+    """What makes the body of what comes, so many bytes at most; there are servers that compress unasked."""
+    return zlib.decompressobj(GZIP).decompress if coding in {"gzip", "x-gzip"} else lambda packed, _most: packed
 
 
 def _said(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Where playlists may lead to, and what bounds a fetch."""
 
 import asyncio
+import gzip
 import socket
 from collections.abc import AsyncIterator
 
@@ -107,6 +108,8 @@ async def fetcher() -> AsyncIterator[Fetcher]:
         ([b"HTTP/1.1 302 Found\r\nLocation: http://127.1/\r\nContent-Length: 0\r\n\r\n"], Reason.PLAYLIST_INVALID),
         ([b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n"], Reason.ADDRESS_REFUSED),
         ([b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"], Reason.PLAYLIST_HTTP_ERROR),
+        ([b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", b"no gzip"], Reason.PLAYLIST_INVALID),
+        ([b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", gzip.compress(b"x" * 9_999_999)], Reason.TOO_LARGE),
         ([b"garbage\r\n\r\n"], Reason.PLAYLIST_UNREACHABLE),
         ([], Reason.PLAYLIST_UNREACHABLE),
     ],
@@ -138,3 +141,12 @@ async def test_a_good_answer_is_read_whole(answering: Answering, fetcher: Fetche
     answering.pieces = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x" * 400, b"y" * 600]
     answer = await fetcher.get(answering.url, BOUND)
     assert (answer.url, len(answer.body)) == (answering.url, 1000)
+
+
+@pytest.mark.parametrize("length", [900, 1000])
+async def test_what_is_compressed_unasked_is_read_as_what_it_is(
+    answering: Answering, fetcher: Fetcher, length: int
+) -> None:
+    packed = gzip.compress(b"x" * length)
+    answering.pieces = [b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", packed[:15], packed[15:]]
+    assert (await fetcher.get(answering.url, BOUND)).body == b"x" * length
