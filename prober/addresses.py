@@ -1,12 +1,12 @@
 """Which addresses a playlist may send us to: public ones, what the operator allows, and what it was told to play."""
 
-import asyncio
 import socket
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from prober.lookups import Lookups
 from prober.problems import ProbeError
 from prober.run import Reason
 
@@ -49,13 +49,13 @@ class GuardedResolver(AbstractResolver):
 
     def __init__(self, rule: AddressRule) -> None:
         self._rule = rule
+        self._lookups = Lookups()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """The addresses of a host; OSError where it has none."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        found = await self._lookups.found(host, port, family)
         addresses = list(dict.fromkeys((str(entry[4][0]), entry[0]) for entry in found))
         for address, _ in addresses:
             self._rule.check(address, host)

@@ -3,7 +3,9 @@
 import asyncio
 import gzip
 import socket
+import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +14,7 @@ from prober.addresses import AddressRule, GuardedResolver
 from prober.fetching import Bound, Fetcher
 from prober.problems import ProbeError
 from prober.run import Reason
+from tests.harness import eventually
 
 PRIVATE = [
     *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.1", "224.0.0.1"),
@@ -94,6 +97,27 @@ async def answering() -> AsyncIterator[Answering]:
 async def fetcher() -> AsyncIterator[Fetcher]:
     async with Fetcher(AddressRule(configured_host="127.0.0.1"), httpx.create_ssl_context()) as fetcher:
         yield fetcher
+
+
+async def test_a_name_that_nobody_answers_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up, is_over, asked = socket.getaddrinfo, threading.Event(), []
+
+    def hanging(host: str, *arguments: Any, **more: Any) -> Any:
+        asked.append(host)
+        return is_over.wait(30) and [] if host.endswith(".invalid") else look_up(host, *arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    rule = AddressRule(configured_host="localhost")
+    resolvers = [GuardedResolver(rule) for _ in range(50)]
+    hanging_ones = [asyncio.create_task(each.resolve("a.invalid")) for each in resolvers for _ in range(3)]
+    try:
+        async with asyncio.timeout(5):
+            assert await GuardedResolver(rule).resolve("localhost", 80)
+            await eventually(lambda: asked.count("a.invalid") == 50)
+            assert await resolvers[0].resolve("localhost", 80)
+    finally:
+        is_over.set()
+        assert not any(await asyncio.gather(*hanging_ones))
 
 
 @pytest.mark.parametrize(
