@@ -63,7 +63,7 @@ def _stream_of(settings: Settings) -> Stream:
 def _status(runs: list[Run]) -> int:
     if any(run.status is Status.FAILURE for run in runs):
         return 1
-    return 0 if all(run.status is Status.SUCCESS for run in runs) else 130
+    return 0 if runs and all(run.status is Status.SUCCESS for run in runs) else 130
 
 
 def _fail(message: str) -> NoReturn:

@@ -136,6 +136,18 @@ async def test_a_mistake_is_said_and_nothing_starts(
     assert sorted(line.startswith(tuple(said)) for line in lines) == [True] * len(said)
 
 
+async def test_once_is_no_success_when_it_is_stopped_before_its_first_run(
+    served: Served, start: Start, tmp_path: Path
+) -> None:
+    hanging = tmp_path / "ffmpeg"
+    hanging.write_text(f"#!/bin/sh\ntouch {tmp_path}/runs\nexec sleep 60\n")
+    hanging.chmod(0o700)
+    podium = await start("--once", **_single(served.network("early")), FFMPEG=str(hanging))
+    await eventually((tmp_path / "runs").exists, within_s=20)
+    podium.process.terminate()
+    assert await podium.end() == 130
+
+
 async def test_a_missing_ffmpeg_or_a_port_in_use_is_said(served: Served, start: Start, tmp_path: Path) -> None:
     network = served.network("unused")
     port = served.url.rpartition(":")[2]
