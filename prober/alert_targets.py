@@ -99,14 +99,14 @@ def text_of(change: Change) -> str:
     """The change in words."""
     since = change.since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     why = f"{change.reason}: {change.detail}"[:MAX_TEXT]
-    minutes = f"{(change.at - change.since).total_seconds():.0f} s"
+    duration = f"{max(0.0, (change.at - change.since).total_seconds()):.0f} s"
     match change.kind:
         case Kind.ALERT_STARTED:
             return f"Alert: {change.stream} is bad. {why}"
         case Kind.ALARM_STARTED:
             return f"ALARM: {change.stream} has been bad since {since}. {why}"
         case _:
-            return f"Over: {change.stream} is good again, after {minutes}. It was {why}"
+            return f"Over: {change.stream} is good again, after {duration}. It was {why}"
 
 
 def _facts(change: Change) -> Mapping[str, Any]:

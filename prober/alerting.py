@@ -58,8 +58,12 @@ def after_good(condition: Condition | None, stream: str, at: datetime) -> Step:
 
 
 def after_while(condition: Condition | None, stream: str, at: datetime, alarm_after: timedelta) -> Step:
-    """What has been bad for so long becomes an alarm."""
-    if condition is None or condition.is_alarm or at - condition.since < alarm_after:
+    """What has been bad for so long becomes an alarm; where the clock was set back, it counts anew."""
+    if condition is None or condition.is_alarm:
+        return condition, ()
+    if at < condition.since:
+        return replace(condition, since=at), ()
+    if at - condition.since < alarm_after:
         return condition, ()
     return replace(condition, is_alarm=True), (_change(Kind.ALARM_STARTED, stream, condition, at),)
 

@@ -5,7 +5,7 @@ import gc
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import monotonic
 from urllib.parse import urlsplit
@@ -68,12 +68,13 @@ class Probe:
             AddressRule(self._tools.allowed, urlsplit(self._stream.playback_url).hostname or ""),
         )
         self._tell("probe_started")
-        started_at = datetime.now(UTC)
+        started_at, began_at = datetime.now(UTC), monotonic()
         async with Fetcher(rule, self._tools.tls) as fetcher:
             playing = Playing(stream.playback_url, stream.variants, fetcher, self._tools.limits, self._tell)
             course = _Course(stream, self._tools, self._tell, playing)
             problem = await self._problem(course)
-        run = self._run(started_at, course, problem)
+        took = timedelta(seconds=monotonic() - began_at)  # the clock may have been set meanwhile
+        run = self._run(started_at, started_at + took, course, problem)
         await self._report(run)
         return run
 
@@ -85,7 +86,7 @@ class Probe:
             self._tell("internal_error", error=error)
             return Problem(Reason.INTERNAL, type(error).__name__)
 
-    def _run(self, started_at: datetime, course: "_Course", problem: Problem | None) -> Run:
+    def _run(self, started_at: datetime, ended_at: datetime, course: "_Course", problem: Problem | None) -> Run:
         stream, playing = self._stream, course.playing
         is_whole = problem is not None or course.is_complete
         return Run(
@@ -96,7 +97,7 @@ class Probe:
             playback_region=stream.playback_region,
             orchestrator=stream.orchestrator,
             started_at=started_at,
-            ended_at=datetime.now(UTC),
+            ended_at=ended_at,
             wanted_s=stream.duration_s,
             status=(Status.FAILURE if problem else Status.SUCCESS) if is_whole else Status.ABORTED,
             reason=problem.reason if problem else None,

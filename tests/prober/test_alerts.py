@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from prober.alert_file import AlertFile, AlertFileError, held
-from prober.alert_targets import DiscordTarget, PagerDutyTarget, Target, WebhookTarget
+from prober.alert_targets import DiscordTarget, PagerDutyTarget, Target, WebhookTarget, text_of
+from prober.alerting import Kind, after_bad, after_good, after_while
 from prober.alerts import Alerts
 from prober.stopping import end_tasks
 from tests.harness import eventually
@@ -77,6 +78,18 @@ async def test_what_was_bad_for_a_moment_is_no_alarm(tmp_path: Path, receiver: R
         alerts.good("a")
         await alerts.delivered()
     assert _kinds(receiver) == ["alert.started", "alert.ended"]
+
+
+def test_a_clock_that_is_set_back_holds_up_no_alarm_for_longer() -> None:
+    at, after = datetime(2026, 1, 1, 12, tzinfo=UTC), timedelta(seconds=30)
+    condition, _ = after_bad(None, "a", "stalled", "", at + timedelta(hours=1))
+    for second in range(30):
+        condition, changes = after_while(condition, "a", at + timedelta(seconds=second), after)
+        assert changes == ()
+    condition, (change,) = after_while(condition, "a", at + after, after)
+    assert (change.kind, change.since) == (Kind.ALARM_STARTED, at)
+    (_, (_, over)) = after_good(condition, "a", at - after)
+    assert "after 0 s" in text_of(over)
 
 
 async def test_streams_are_bad_each_on_its_own(tmp_path: Path, receiver: Receiver) -> None:

@@ -1,10 +1,14 @@
 """The sums that a run tells of its renditions."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 
 import pytest
 
-from prober.run import Clock, RenditionRun, Run, Status, spread_of
+from prober.clip import Clip
+from prober.run import Clock, Reason, RenditionRun, Run, Status, spread_of
+from tests.prober.network import Network
+from tests.prober.running import Prober, stream_of
 
 
 def _rendition(name: str, *, received: int, latencies: list[float]) -> RenditionRun:
@@ -48,6 +52,24 @@ def test_a_run_sums_up_its_renditions() -> None:
     assert (run.duration_s, run.bytes, run.gaps, run.discontinuities) == (90, 2000, 2, 4)
     assert (run.segments_expected, run.segments_received, run.received_share) == (20, 19, 0.95)
     assert run.latency_s == pytest.approx(4.0)
+
+
+async def test_a_run_ends_after_it_began_although_the_clock_is_set_back(
+    clip: Clip, ffmpeg: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SetBack(datetime):
+        hours = 0
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            cls.hours += 1
+            return datetime(2026, 1, 2, tzinfo=tz) - timedelta(hours=cls.hours)
+
+    monkeypatch.setattr("prober.probe.datetime", SetBack)
+    prober = Prober(stream_of(Network(ffmpeg, tmp_path, "http://127.0.0.1:9")), clip, ffmpeg)
+    run = await prober.probe.once()
+    assert run.reason is Reason.PUSH_REFUSED
+    assert 0 < run.duration_s < 60
 
 
 def test_a_spread_has_ranks_that_are_values() -> None:
