@@ -82,7 +82,7 @@ def _numbers_of(host: str) -> Sequence[str]:
     if host.lower() == "localhost":
         return LOOPBACK
     try:
-        return (str(_plain(ip_address(host))),)
+        return (str(_plain(ip_address(host.partition("%")[0]))),)
     except ValueError:
         return ()
 

@@ -7,8 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import ErrorDetails
+from yarl import URL
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -41,15 +51,28 @@ def _pause_s(value: Any) -> float:
 
 
 def _push_url(value: str) -> str:
-    if not re.fullmatch(r"rtmps?://[^/?#\s]+\S*", value):
+    if not re.fullmatch(r"rtmps?://[^/?#\s]+\S*", value) or not _has_host(value):
         raise ValueError("an rtmp or rtmps URL")
     return value
 
 
 def _playback_url(value: str) -> str:
-    if not re.fullmatch(r"https?://[^/?#\s]+\S*", value):
+    if not re.fullmatch(r"https?://[^/?#\s]+\S*", value) or not _has_host(value):
         raise ValueError("an http or https URL")
     return value
+
+
+def _has_host(url: str) -> bool:
+    try:
+        return bool(URL(url).host)
+    except ValueError:  # of its port as well
+        return False
+
+
+def _of_a_region(orchestrator: str | None, info: ValidationInfo) -> str | None:
+    if orchestrator and info.data.get("region", "") is None:
+        raise ValueError("needs a region, in which its results count")
+    return orchestrator
 
 
 def _variants(value: Any) -> Any:
@@ -84,7 +107,7 @@ class Stream(BaseModel):
     ingest_region: OptionalName = _spelt("ingest_region", "injest_region")
     playback_region: OptionalName = None
     region: OptionalName = None
-    orchestrator: OptionalName = None
+    orchestrator: Annotated[OptionalName, AfterValidator(_of_a_region)] = None
     variants: Annotated[tuple[Name, ...], BeforeValidator(_variants)] = ()
     pause_s: Pause = Field(default=60.0, validation_alias="pause")
     wait_for_target_s: Seconds = Field(default=120.0, validation_alias="wait_for_target")

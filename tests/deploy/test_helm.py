@@ -196,6 +196,7 @@ def test_a_secret_of_ones_own_is_used_and_none_is_made() -> None:
     ("setting", "message"),
     [
         ("streams[2].name=a", "missing properties 'duration', 'playback_url'"),
+        ("streams[0].orchestrator=0xabc", "if 'orchestrator' exists"),
         ("gateway.replicas=many", "got string, want integer"),
         ("gateway.setting.PORT=1", "additional properties 'setting' not allowed"),
         ("streams[0].injest_url=http://a", "does not match pattern"),

@@ -44,6 +44,7 @@ def test_what_is_public_is_not(address: str) -> None:
         (AddressRule(configured_host="127.0.0.1"), "127.0.0.1"),
         (AddressRule(configured_host="localhost"), "::1"),
         (AddressRule(configured_host="fc00::1"), "fc00::1"),
+        (AddressRule(configured_host="fe80::1%eth0"), "fe80::1%eth0"),
     ],
 )
 def test_what_the_operator_allows_or_names_by_its_number_is_not(rule: AddressRule, address: str) -> None:

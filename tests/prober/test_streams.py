@@ -63,6 +63,20 @@ def test_a_mistake_names_the_file_the_stream_and_the_key(tmp_path: Path, line: s
     assert _mistakes(tmp_path, GOOD.replace(line, wrong)) == [mistake]
 
 
+@pytest.mark.parametrize(
+    ("line", "wrong", "mistake"),
+    [
+        ("http://play.example/", "http://play.example:80800/", "playback_url: an http or https URL"),
+        ("http://play.example/", "http://[::1/", "playback_url: an http or https URL"),
+        ("http://play.example/", "http://:8080/", "playback_url: an http or https URL"),
+        ("rtmps://ingest.example/", "rtmps://ingest.example:port/", "ingest_url: an rtmp or rtmps URL"),
+        ("    region: NYC\n", "", "orchestrator: needs a region, in which its results count"),
+    ],
+)
+def test_what_could_not_work_is_a_mistake(tmp_path: Path, line: str, wrong: str, mistake: str) -> None:
+    assert _mistakes(tmp_path, GOOD.replace(line, wrong)) == [f"stream 2 (second): {mistake}"]
+
+
 def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("duration: 90s", "duration: soon").replace("rtmp://", "http://").replace("pause: 0", "x: 1")
     assert len(_mistakes(tmp_path, text)) == 3
