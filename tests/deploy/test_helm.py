@@ -110,7 +110,7 @@ def test_helm_finds_no_mistake() -> None:
 @needs_helm
 def test_each_stream_has_a_prober_with_its_labels(objects: list[dict[str, Any]]) -> None:
     probers = _of(objects, "Deployment", "prober")
-    assert len(probers) == len({each["metadata"]["name"] for each in probers}) == 2
+    assert len(probers) == len({each["metadata"]["name"] for each in probers}) == 3
     pod = probers[0]["spec"]["template"]["metadata"]
     shown = {name: value for name, value in pod["labels"].items() if name.startswith("test.livepeer.io/")}
     assert shown == {
@@ -128,7 +128,8 @@ def test_each_stream_has_a_prober_with_its_labels(objects: list[dict[str, Any]])
 def test_labels_and_names_are_such_that_kubernetes_takes_them(objects: list[dict[str, Any]]) -> None:
     for each in objects:
         assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", each["metadata"]["name"])
-        for value in each["metadata"]["labels"].values():
+        selected = each.get("spec", {}).get("selector", {}).get("matchLabels", {})
+        for value in (*each["metadata"]["labels"].values(), *selected.values()):
             assert re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", value)
 
 
@@ -195,7 +196,7 @@ def test_a_secret_of_ones_own_is_used_and_none_is_made() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("streams[2].name=a", "missing properties 'duration', 'playback_url'"),
+        ("streams[3].name=a", "missing properties 'duration', 'playback_url'"),
         ("streams[0].orchestrator=0xabc", "if 'orchestrator' exists"),
         ("gateway.replicas=many", "got string, want integer"),
         ("gateway.setting.PORT=1", "additional properties 'setting' not allowed"),

@@ -6,7 +6,7 @@
 
 {{- define "podium.labels" -}}
 app.kubernetes.io/name: podium
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
@@ -14,7 +14,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- define "podium.selector" -}}
 app.kubernetes.io/name: podium
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "podium.serviceAccount" -}}
@@ -39,7 +39,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{/* Those of the original's chart; podium.io/stream tells pods apart. */}}
 {{- define "podium.streamLabels" -}}
 app.kubernetes.io/component: prober
-podium.io/stream: {{ include "podium.streamName" .name }}
+podium.io/stream: {{ include "podium.streamName" .name | quote }}
 test.livepeer.io/name: {{ include "podium.label" .name }}
 test.livepeer.io/duration: {{ include "podium.label" .duration }}
 test.livepeer.io/injest_region: {{ include "podium.label" (.injest_region | default .ingest_region | default "") }}
