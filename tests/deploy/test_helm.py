@@ -183,6 +183,19 @@ def test_the_owner_is_there_only_while_migrations_run(objects: list[dict[str, An
     assert _environment(gateway)["AUTO_MIGRATE"] == "false"
 
 
+def _checksums(secret: str, component: str) -> set[str]:
+    done = helm(*RENDERED, "--values", str(VALUES), "--set", f"secret.secret={secret}")
+    pods = _of([each for each in yaml.safe_load_all(done.stdout) if each], "Deployment", component)
+    return {each["spec"]["template"]["metadata"]["annotations"]["checksum/secret"] for each in pods}
+
+
+@needs_helm
+@pytest.mark.parametrize("component", ["gateway", "prober"])
+def test_pods_that_sign_or_check_are_replaced_when_the_key_is(component: str) -> None:
+    assert _checksums("one", component) == _checksums("one", component)
+    assert not _checksums("one", component) & _checksums("another", component)
+
+
 @needs_helm
 def test_a_secret_of_ones_own_is_used_and_none_is_made() -> None:
     done = helm(*RENDERED, "--set", "secret.existing=mine")
