@@ -197,6 +197,13 @@ def test_pods_that_sign_or_check_are_replaced_when_the_key_is(component: str) ->
 
 
 @needs_helm
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_single_gateway_keeps_no_node_from_being_drained(replicas: int) -> None:
+    done = helm(*RENDERED, "--values", str(VALUES), "--set", f"gateway.replicas={replicas}")
+    assert ("PodDisruptionBudget" in done.stdout) == (replicas > 1)
+
+
+@needs_helm
 def test_a_secret_of_ones_own_is_used_and_none_is_made() -> None:
     done = helm(*RENDERED, "--set", "secret.existing=mine")
     objects = [each for each in yaml.safe_load_all(done.stdout) if each]
