@@ -204,6 +204,16 @@ def test_a_single_gateway_keeps_no_node_from_being_drained(replicas: int) -> Non
 
 
 @needs_helm
+def test_migrations_run_where_gateways_do() -> None:
+    placed = ("gateway.nodeSelector.disk=fast", "gateway.tolerations[0].operator=Exists")
+    done = helm(*RENDERED, "--values", str(VALUES), *(word for each in placed for word in ("--set", each)))
+    objects = [each for each in yaml.safe_load_all(done.stdout) if each]
+    for each in (*_of(objects, "Job"), *_of(objects, "Deployment", "gateway")):
+        pod = each["spec"]["template"]["spec"]
+        assert (pod["nodeSelector"], pod["tolerations"]) == ({"disk": "fast"}, [{"operator": "Exists"}])
+
+
+@needs_helm
 def test_a_secret_of_ones_own_is_used_and_none_is_made() -> None:
     done = helm(*RENDERED, "--set", "secret.existing=mine")
     objects = [each for each in yaml.safe_load_all(done.stdout) if each]
