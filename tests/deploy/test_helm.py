@@ -143,6 +143,15 @@ def test_a_prober_can_read_its_stream(objects: list[dict[str, Any]], tmp_path: P
 
 
 @needs_helm
+def test_what_a_prober_keeps_outlives_its_pod(objects: list[dict[str, Any]]) -> None:
+    claims = {each["metadata"]["name"] for each in _of(objects, "PersistentVolumeClaim", "prober")}
+    probers = [each["spec"]["template"]["spec"] for each in _of(objects, "Deployment", "prober")]
+    kept = [volume["persistentVolumeClaim"]["claimName"] for pod in probers for volume in pod["volumes"][-1:]]
+    assert set(kept) == claims
+    assert len(kept) == len(claims) == 3
+
+
+@needs_helm
 def test_each_pod_can_do_little(objects: list[dict[str, Any]]) -> None:
     for pod in _pods(objects):
         assert pod["automountServiceAccountToken"] is False
