@@ -13,6 +13,8 @@ BUCKETS_S = (0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60, 90, 12
 SEGMENT_BUCKETS_S = (0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTED = (Status.SUCCESS, Status.FAILURE)
+MOST_VARIANTS = 100
+OTHERS = "other"
 
 
 class ProbeMetrics:
@@ -27,6 +29,7 @@ class ProbeMetrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._labels = {stream.name: _labels(stream, region, duration, is_one=len(streams) == 1) for stream in streams}
+        self._variants: dict[str, set[str]] = {stream.name: set() for stream in streams}
         self._prefix = prefix
         self._tests = _Tests(f"{prefix}total_tests", self._labels)
         self.registry.register(self._tests)
@@ -55,9 +58,9 @@ class ProbeMetrics:
                 self._startup.labels(**labels).set(facts["startup_s"])
                 self._startups.labels(**labels).observe(facts["startup_s"])
             case "probe_segment":
-                self._segment(labels, facts)
+                self._segment({**labels, "variant": self._variant(facts)}, labels, facts)
             case "probe_segment_missed":
-                self._missed.labels(**labels, variant=facts["rendition"]).inc()
+                self._missed.labels(**labels, variant=self._variant(facts)).inc()
             case "probe_ended":
                 self._ended(labels, facts["stream"], facts["run"])
 
@@ -68,13 +71,20 @@ class ProbeMetrics:
             f"# TYPE {name} untyped".encode(), f"# TYPE {name} counter".encode()
         )
 
-    def _segment(self, labels: Mapping[str, str], facts: Mapping[str, Any]) -> None:
-        self._received.labels(**labels, variant=facts["rendition"]).inc()
+    def _variant(self, facts: Mapping[str, Any]) -> str:
+        """The name of a rendition; when a network has made up too many, the new ones are one."""
+        name, known = facts["rendition"], self._variants[facts["stream"]]
+        if len(known) < MOST_VARIANTS:
+            known.add(name)
+        return name if name in known else OTHERS
+
+    def _segment(self, variant: Mapping[str, str], labels: Mapping[str, str], facts: Mapping[str, Any]) -> None:
+        self._received.labels(**variant).inc()
         self._duration.labels(**labels).set(facts["duration_s"])
         self._durations.labels(**labels).observe(facts["duration_s"])
         if facts["latency_s"] is not None:
-            self._latency.labels(**labels, variant=facts["rendition"]).set(facts["latency_s"])
-            self._latencies.labels(**labels, variant=facts["rendition"]).observe(facts["latency_s"])
+            self._latency.labels(**variant).set(facts["latency_s"])
+            self._latencies.labels(**variant).observe(facts["latency_s"])
 
     def _ended(self, labels: Mapping[str, str], stream: str, run: Run) -> None:
         self._active.labels(**labels).set(0)

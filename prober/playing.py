@@ -10,7 +10,7 @@ from prober.fetching import Fetcher
 from prober.following import Following
 from prober.judge import RenditionView, View
 from prober.limits import Limits
-from prober.playlists import Rendition, renditions_of, segments_of
+from prober.playlists import MAX_RENDITIONS, Rendition, renditions_of, segments_of
 from prober.problems import ProbeError, Problem
 from prober.rendition import RenditionProbe
 from prober.run import Clock
@@ -122,6 +122,8 @@ class Playing:
     def _play(self, rendition: Rendition, make_clock: Callable[[], ContentClock]) -> None:
         if probe := self._probes.get(rendition.name):
             probe.url = rendition.url
+            return
+        if len(self._probes) >= MAX_RENDITIONS:  # names that change at every look
             return
         following = self._old.get(rendition.url, Following())
         probe = RenditionProbe(

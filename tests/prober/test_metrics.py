@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from prober.metrics import ProbeMetrics
+from prober.metrics import MOST_VARIANTS, ProbeMetrics
 from prober.run import Reason, Run, Status
 from prober.streams import Stream
 
@@ -84,6 +84,18 @@ def test_several_streams_are_told_apart() -> None:
         {"region": "LON", "duration": "long", "stream": "a", "ingest_region": "FRA", "playback_region": "LON"},
         {"region": "NYC", "duration": "long", "stream": "b", "ingest_region": "", "playback_region": "NYC"},
     ]
+
+
+def test_what_a_network_calls_its_renditions_makes_no_metrics_without_end() -> None:
+    metrics = ProbeMetrics([stream_named("a")], prefix="p_")
+    for number in range(1000):
+        name = f"session-{number}"
+        metrics.observe("probe_segment", stream="a", rendition=name, latency_s=1.0, duration_s=2.0)
+        metrics.observe("probe_segment_missed", stream="a", rendition=name)
+    families = {family.name: family for family in text_string_to_metric_families(metrics.exposed().decode())}
+    for name in ("p_segments_received", "p_segments_missed", "p_latency_seconds"):
+        assert len({sample.labels["variant"] for sample in families[name].samples}) == MOST_VARIANTS + 1
+    assert sum(sample.value for sample in families["p_segments_missed"].samples if "_total" in sample.name) == 1000
 
 
 @pytest.mark.parametrize("event", ["ready", "probe_segment", "probe_alert"])
