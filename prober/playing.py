@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
 from prober.content_clock import ContentClock
 from prober.fetching import Fetcher
@@ -34,7 +35,7 @@ class Playing:
         self._fetcher = fetcher
         self._limits = limits
         self._tell = tell
-        self._old: dict[str, Following] = {}
+        self._old: dict[str, Following] = {}  # by paths, since queries may be of a session
         self._listed: tuple[Rendition, ...] = ()
         self._problem: Problem | None = None
         self._well_since = monotonic()
@@ -96,7 +97,7 @@ class Playing:
             following.look(segments_of(answer.url, answer.body))
         except ProbeError:
             return
-        self._old[rendition.url] = following
+        self._old[urlsplit(rendition.url).path] = following
 
     async def _look_all(self, make_clock: Callable[[], ContentClock]) -> None:
         while True:
@@ -121,11 +122,11 @@ class Playing:
 
     def _play(self, rendition: Rendition, make_clock: Callable[[], ContentClock]) -> None:
         if probe := self._probes.get(rendition.name):
-            probe.url = rendition.url
+            probe.listed_at(rendition.url)
             return
         if len(self._probes) >= MAX_RENDITIONS:  # names that change at every look
             return
-        following = self._old.get(rendition.url, Following())
+        following = self._old.get(urlsplit(rendition.url).path, Following())
         probe = RenditionProbe(
             rendition.name, rendition.url, self._fetcher, make_clock(), following, self._limits, self._hear
         )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from prober import fragmented_mp4, transport_stream
 from prober.content_clock import ContentClock, OldContent
@@ -21,6 +22,7 @@ LOOKS_A_SEGMENT = 8
 LEAST_LOOK_S, MOST_LOOK_S = 0.1, 0.5
 SURE_S = 0.3
 EARLY_STEPS = 1.25
+QUIET_S = 4.0
 MOST_WAITING = 60
 PACKED_AUDIO = b"ID3"  # what segments that are nothing but sound begin with
 
@@ -46,7 +48,7 @@ class RenditionProbe:
         limits: Limits,
         tell: Callable[..., None],
     ) -> None:
-        self.url = url
+        self._url = url
         self.tally = Tally(name)
         self.clock = clock
         self._fetcher = fetcher
@@ -74,6 +76,12 @@ class RenditionProbe:
             playlist_problem=self._playlist_problem,
             segment_problem=self._segment_problem,
         )
+
+    def listed_at(self, url: str) -> None:
+        """It is listed there now. While it is well, it is played where it was: some servers name new sessions."""
+        is_same = urlsplit(url).path == urlsplit(self._url).path
+        if is_same or self._playlist_problem or monotonic() - self._news_at > max(QUIET_S, 1.25 * self._target_s):
+            self._url = url
 
     async def look_all(self) -> None:
         """Look at the playlist until cancelled."""
@@ -106,7 +114,7 @@ class RenditionProbe:
     async def _look(self) -> None:
         before, self._looked_at = self._looked_at, monotonic()
         try:
-            answer = await self._fetcher.get(self.url, self._limits.playlist)
+            answer = await self._fetcher.get(self._url, self._limits.playlist)
             self._playlist_problem = None
             if answer.body != self._body:
                 self._read(segments_of(answer.url, answer.body), before)

@@ -15,9 +15,10 @@ from prober.content_clock import ContentClock
 from prober.fetching import Fetcher
 from prober.playing import Playing
 from prober.playlists import MAX_RENDITIONS
+from prober.run import Status
 from tests.harness import eventually
-from tests.prober.network import Network, Served
-from tests.prober.running import HASTY
+from tests.prober.network import Fault, Network, Served
+from tests.prober.running import HASTY, Prober, stream_of
 
 
 @pytest.fixture
@@ -50,3 +51,41 @@ async def test_names_that_change_at_every_look_are_no_renditions_without_end(
     await eventually(lambda: network.requests.count("master.m3u8") > 10)
     await playing.stop()
     assert len(playing.tallies()) == MAX_RENDITIONS
+
+
+def _of_sessions(network: Network, path: str) -> Fault:
+    """A master playlist that names `path` for a session, another at every look; all of them are the same."""
+    numbers = count()
+
+    async def listing(asked: str) -> Response | None:
+        if asked == "master.m3u8":
+            line = path.format(next(numbers))
+            return Response(f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=320x180\n{line}\n")
+        return Response(network.body(asked.rpartition("/")[2]))
+
+    return listing
+
+
+@pytest.mark.parametrize("path", ["{}/a.m3u8", "a.m3u8?session={}"])
+async def test_a_server_that_names_sessions_is_played_as_one(
+    served: Served, clip: Clip, ffmpeg: str, path: str
+) -> None:
+    network = served.network(f"sessions-{len(path)}")
+    await network.listens()
+    network.fault = _of_sessions(network, path)
+    run = await Prober(stream_of(network, duration="4s"), clip, ffmpeg).probe.once()
+    assert (run.status, run.detail, run.discontinuities) == (Status.SUCCESS, None, 0)
+    assert run.segments_received <= 8
+
+
+async def test_what_was_listed_before_is_old_in_another_session_as_well(
+    network: Network, fetcher: Fetcher, clip: Clip, tmp_path: Path
+) -> None:
+    network.fault = _of_sessions(network, "a.m3u8?session={}")
+    (tmp_path / "a.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nold.ts\n")
+    playing = Playing(network.playback_url, (), fetcher, replace(HASTY, waiting_look_s=0.01), lambda _event, **_: None)
+    await playing.remember()
+    playing.start(lambda: ContentClock(None, clip, None))  # type: ignore[arg-type]
+    await eventually(lambda: network.requests.count("a.m3u8") > 3)
+    await playing.stop()
+    assert "old.ts" not in network.requests
