@@ -46,7 +46,6 @@ def _refused(status: int, error: str, *headers: tuple[bytes, bytes]) -> Reply:
 
 OK = _reply(200, {"status": "ok"})
 INVALID = _refused(404, "Invalid Data.")
-MALFORMED = _refused(400, "Bad Request")
 LIMIT_REACHED = _refused(403, "Stream Limit Reached")
 UNAVAILABLE = _refused(503, "Service Unavailable", NO_STORE, RETRY_AFTER)
 NOTHING_HERE = Reply(404, [(b"content-length", b"0")], b"")
@@ -92,12 +91,11 @@ class StreamsApi:
         return await self._new(scope, "streamId", self.seats.add_stream)
 
     async def _decided(self, scope: Scope, *, activates: bool) -> Reply:
-        stream = _decoded(scope["path_params"]["stream"])
-        if stream is None:
-            return MALFORMED
-        # Asked for too where no viewer is named: while the database is away, everything is answered alike.
-        verdict = await self.seats.decide(Ask(_viewer(scope), storable(stream), activates))
-        return REFUSED.get(verdict, OK)
+        part = scope["path_params"]["stream"]
+        stream = _decoded(part)
+        # Asked for too where no viewer or stream is named: while the database is away, everything is answered alike.
+        verdict = await self.seats.decide(Ask(_viewer(scope), storable(stream or ""), activates))
+        return _undecodable(part) if stream is None else REFUSED.get(verdict, OK)
 
     async def _new(self, scope: Scope, name: str, add: Callable[[], Awaitable[str]]) -> Reply:
         await self.rates.take((scope.get("client") or ("",))[0])
@@ -151,7 +149,8 @@ class Endpoint:
         await send({"type": "http.response.body", "body": body})
 
     async def _reply(self, scope: Scope) -> Reply:
-        if scope["method"] not in self._methods:
+        # A part that cannot be decoded is found before the method is looked at.
+        if scope["method"] not in self._methods and None not in map(_decoded, scope["path_params"].values()):
             return self._options if scope["method"] == "OPTIONS" else NOTHING_HERE
         try:
             await self._require(scope)
@@ -175,6 +174,10 @@ def _viewer(scope: Scope) -> str:
     """Who is named by `x-userid`; several of them are one, which nobody has."""
     given = [value for name, value in scope["headers"] if name == b"x-userid"]
     return storable(b", ".join(given).strip().decode("latin-1")) if given else ""
+
+
+def _undecodable(part: bytes) -> Reply:
+    return _refused(403, f"Failed to decode param '{part.decode('latin-1')}'")
 
 
 def _decoded(part: bytes) -> str | None:

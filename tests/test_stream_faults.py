@@ -24,7 +24,7 @@ LIMITS = httpx.Limits(max_connections=50)
 WATCHED = "SELECT id, array(SELECT jsonb_object_keys(active)) AS active FROM podium.viewers"
 PATHS = (
     *(("GET", "/users/newId"), ("GET", "/streams/newId"), ("PATCH", "/streams/x/activate")),
-    *(("POST", "/STREAMS/x/deactivate/"), ("POST", "/streams/%2F/activate")),
+    *(("POST", "/STREAMS/x/deactivate/"), ("POST", "/streams/%2F/activate"), ("PATCH", "/streams/%zz/activate")),
 )
 
 

@@ -93,9 +93,17 @@ async def test_an_id_is_read_as_it_was_before_it_was_escaped(running: Running, c
     await connection.execute("INSERT INTO podium.streams (id) VALUES ('a/b é')")
     viewer = await new_viewer(running)
     assert (await ask(running, viewer, "a%2Fb%20%C3%A9")).json() == {"status": "ok"}
-    for wrong in (b"%zz", b"%ff", b"%", b"a%2"):
-        url = httpx.URL(running.url).copy_with(raw_path=b"/streams/" + wrong + b"/activate")
-        assert (await running.client.patch(url, headers={"x-userid": viewer})).status_code == 400
+
+
+@pytest.mark.parametrize("wrong", ["%zz", "%ff", "%", "a%2", "%C3a", "%ED%A0%80", "%u0041", "%22%"])
+async def test_an_id_that_cannot_be_decoded_is_refused_by_any_method(running: Running, wrong: str) -> None:
+    viewer = await new_viewer(running)
+    for method in ("PATCH", "POST", "GET", "PUT", "OPTIONS"):
+        for deed in ("activate", "DEACTIVATE/"):
+            url = httpx.URL(running.url).copy_with(raw_path=f"/streams/{wrong}/{deed}".encode())
+            answer = await running.client.request(method, url, headers={"x-userid": viewer})
+            said = (answer.status_code, answer.json(), answer.headers["Content-Type"])
+            assert said == (403, {"status": "ko", "error": f"Failed to decode param '{wrong}'"}, JSON)
 
 
 async def test_two_viewers_in_one_request_are_nobody(running: Running) -> None:
