@@ -18,7 +18,7 @@ from resolvers.rollups import read_state
 
 LAST_ID = STATEMENTS["imports.last_id"]
 ADVANCE = STATEMENTS["imports.advance"]
-COUNT_STORED = STATEMENTS["imports.count_stored"]
+STORED_IDS = STATEMENTS["imports.stored_ids"]
 STORED_FROM_REGION_TABLES = STATEMENTS["imports.stored_from_region_tables"]
 
 FIRST_ID = -(2**63)
@@ -115,9 +115,9 @@ class Target:
         )
         return {row.id for row in rows}
 
-    async def store(self, placed: Sequence[CheckedResult]) -> int:
-        """Store results; how many of them are new."""
-        return len(await store_results(self._db, self._catalog, placed))
+    async def store(self, placed: Sequence[CheckedResult]) -> set[int]:
+        """Store results; the ids of those that are new."""
+        return {key.id for key in await store_results(self._db, self._catalog, placed)}
 
     async def results_since(self) -> datetime | None:
         """Since when results are kept; None is since ever."""
@@ -135,15 +135,15 @@ class Rehearsal(Target):
         """All there would be."""
         return {(region.code, region.job_type) for region in regions} | await self.regions()
 
-    async def store(self, placed: Sequence[CheckedResult]) -> int:
-        """How many results would be new."""
-        stored = await self._db.write.fetchval(
-            COUNT_STORED,
+    async def store(self, placed: Sequence[CheckedResult]) -> set[int]:
+        """The ids of results that would be new."""
+        stored = await self._db.write.fetch(
+            STORED_IDS,
             addresses=[item.result.orchestrator for item in placed],
             recorded_ats=[item.recorded_at for item in placed],
             ids=[item.id for item in placed],
         )
-        return len(placed) - int(stored)
+        return {item.id for item in placed if item.id is not None} - {row.id for row in stored}
 
     async def advance(self, source: str, last_id: int) -> None:
         """Nothing."""
@@ -223,9 +223,19 @@ class Import:
                 self._refuse(table, sound[0].row, f"the database refuses it: {str(error).partition(chr(10))[0]}")
                 return Counts(refused=1)
         else:
-            return Counts(imported=new, present=len(sound) - new)
+            return await self._counted(table, sound, new)
         middle = len(sound) // 2
         return (await self._store(table, sound[:middle])).plus(await self._store(table, sound[middle:]))
+
+    async def _counted(self, table: str, sound: Sequence[_Sound], new: set[int]) -> Counts:
+        """Those that are not new were there already, or have become too old since they were looked at."""
+        others = [item for item in sound if item.placed.id not in new]
+        since = await self._target.results_since() if others else self._results_since
+        if since == self._results_since:
+            return Counts(imported=len(new), present=len(others))
+        self._results_since = since
+        present = [item for item in others if self._place(table, item.row)]
+        return Counts(imported=len(new), present=len(present), refused=len(others) - len(present))
 
     def _refuse(self, table: str, row: Row, reason: str) -> None:
         self._report("row_refused", refusal=Refusal(table, row.id, reason, row.payload))

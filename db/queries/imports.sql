@@ -9,9 +9,9 @@ SELECT last_id FROM podium.imports WHERE source = $1
 INSERT INTO podium.imports AS i (source, last_id) VALUES ($1, $2)
 ON CONFLICT (source) DO UPDATE SET last_id = greatest(i.last_id, excluded.last_id), updated_at = now()
 
--- name: count_stored(addresses, recorded_ats, ids)
--- How many of these results there are already.
-SELECT count(*) FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) AS k (address, recorded_at, id)
+-- name: stored_ids(addresses, recorded_ats, ids)
+-- Which of these results there are already.
+SELECT k.id FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) AS k (address, recorded_at, id)
 JOIN podium.orchestrators AS o ON o.address = k.address
 CROSS JOIN LATERAL (
   SELECT FROM podium.results AS r

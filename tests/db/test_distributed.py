@@ -110,7 +110,7 @@ PLANS = {
         *("leaderboard.failure_codes", "rollups.check_day", "retention.keep_round_trips", "retention.clear_payloads"),
     ),
     Plan.REWRITE: (
-        *("catalog.orchestrators_page", "catalog.count_orchestrators", "imports.count_stored"),
+        *("catalog.orchestrators_page", "catalog.count_orchestrators", "imports.stored_ids"),
         *("imports.stored_from_region_tables", "leaderboard.top_ai_score", "leaderboard.pipelines"),
         *("results.results_by_key", "results.announced_results"),
         "reputation.latest",

@@ -217,6 +217,20 @@ async def test_what_expires_during_a_long_import_is_refused_from_then_on(
     await expiring[0]
 
 
+async def test_what_expires_while_it_is_being_stored_is_refused(
+    v1: Legacy, run: RunImport, report: Report, connection: asyncpg.Connection
+) -> None:
+    old = await v1.event(at=datetime(2024, 5, 6, tzinfo=UTC))
+    await v1.event(at=datetime(2024, 5, 8, tzinfo=UTC))
+    async with connection.transaction():
+        await connection.execute("UPDATE podium.rollup_state SET results_since = '2024-05-07'")
+        running = asyncio.create_task(run())
+        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+    assert (await running).total == Counts(read=2, imported=1, refused=1)
+    assert report.reasons == {old: "recorded before 2024-05-07, and such results are kept no longer"}
+
+
 async def test_a_refused_row_is_reported_with_its_payload(v1: Legacy, run: RunImport, report: Report) -> None:
     await v1.event('[1, "two"]')
     await run()
