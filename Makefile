@@ -66,7 +66,7 @@ run: setup  ## serve on http://127.0.0.1:8080 with an embedded Postgres
 	@$(BIN)/podium serve
 
 test: $(VENV)/.dev $(VENV)/codegen/.made  ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev  ## lint, formatting, types, import directions
 	@$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import Awaitable, Callable
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,8 +67,10 @@ def obtain(wanted: Wanted, cache: Path) -> Program:
     if found and (not wanted.modules or wanted.is_in(Path("/"))):
         return Program(Path(found))
     root = cache / "files"
-    if not wanted.is_in(root):
-        _fetch(wanted, cache)
+    with (cache / "lock").open("w") as lock:  # others run tests as well
+        flock(lock, LOCK_EX)
+        if not wanted.is_in(root):
+            _fetch(wanted, cache)
     if not wanted.is_in(root):
         raise Unobtainable(f"not all of {wanted.name} is installed, and apt-get does not fetch it: install it")
     return Program(root / wanted.path, tuple(root.rglob("lib*.so.*")), root)

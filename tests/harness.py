@@ -187,9 +187,11 @@ async def _listening(application: Starlette, **given: Any) -> AsyncIterator[str]
     while not server.started:
         assert not task.done(), task.exception()
         await asyncio.sleep(0.005)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await task
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
 
 
 async def eventually(claim: Callable[[], Any], within_s: float = 5) -> Any:

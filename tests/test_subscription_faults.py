@@ -60,7 +60,10 @@ async def error_of(socket: Socket, id_: str = "1") -> dict[str, Any]:
     return extensions
 
 
-async def test_subscriptions_go_on_across_a_restart_of_postgres_and_lose_nothing(tmp_path: Any) -> None:
+async def test_subscriptions_go_on_across_a_restart_of_postgres_and_lose_nothing(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast, "PATIENCE_S", 30)  # however long a busy machine takes to start it
     async with own_postgres(tmp_path) as (server, running), open_socket(running.url) as socket:
         await socket.subscribe(RECORDED)
         await hears(running)
