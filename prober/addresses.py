@@ -40,6 +40,8 @@ class AddressRule:
             return
         if _is_number(host):
             self.check(host, host)
+        elif host.replace(".", "").isdigit():
+            raise ProbeError(Reason.ADDRESS_REFUSED, f"{host} is a number that may mean any address")
         if len(self._passed) < MOST_REMEMBERED:
             self._passed.add(host)
 
@@ -97,4 +99,5 @@ def _plain(address: Address) -> Address:
 
 
 def _is_public(address: Address) -> bool:
-    return address.is_global and not (address.is_multicast or address.is_reserved)
+    is_site_local = isinstance(address, IPv6Address) and address.is_site_local
+    return address.is_global and not (address.is_multicast or address.is_reserved or is_site_local)

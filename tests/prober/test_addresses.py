@@ -19,7 +19,7 @@ from tests.harness import eventually
 PRIVATE = [
     *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.1", "224.0.0.1"),
     *("255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1"),
-    *("64:ff9b::7f00:1", "2002:7f00:1::1"),
+    *("64:ff9b::7f00:1", "2002:7f00:1::1", "fec0::1"),
 ]
 BOUND = Bound(bytes=1000, seconds=1.0)
 
@@ -62,6 +62,13 @@ def test_a_configured_name_may_not_lead_inside() -> None:
 async def test_a_name_is_looked_at_when_it_is_looked_up(host: str) -> None:
     with pytest.raises(ProbeError):
         await GuardedResolver(AddressRule()).resolve(host, 80)
+
+
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0177.0.0.1", "127.0.0.01"])
+def test_a_number_in_an_old_form_is_refused_and_nobody_need_know_it(host: str) -> None:
+    with pytest.raises(ProbeError) as caught:
+        AddressRule(configured_host="127.0.0.1").check_number(host)
+    assert caught.value.problem.reason is Reason.ADDRESS_REFUSED
 
 
 class Answering:
@@ -130,7 +137,7 @@ async def test_a_name_that_nobody_answers_holds_up_no_other(monkeypatch: pytest.
         ([b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"], Reason.PLAYLIST_HTTP_ERROR),
         ([b"HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n"], Reason.PLAYLIST_HTTP_ERROR),
         ([b"HTTP/1.1 302 Found\r\nLocation: http://10.0.0.1/\r\nContent-Length: 0\r\n\r\n"], Reason.ADDRESS_REFUSED),
-        ([b"HTTP/1.1 302 Found\r\nLocation: http://127.1/\r\nContent-Length: 0\r\n\r\n"], Reason.PLAYLIST_INVALID),
+        ([b"HTTP/1.1 302 Found\r\nLocation: http://127.1/\r\nContent-Length: 0\r\n\r\n"], Reason.ADDRESS_REFUSED),
         ([b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n"], Reason.ADDRESS_REFUSED),
         ([b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"], Reason.PLAYLIST_HTTP_ERROR),
         ([b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", b"no gzip"], Reason.PLAYLIST_INVALID),
