@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
+from urllib.parse import urlsplit
 
 from prober.child import Child, running
 from prober.clip import Clip
@@ -15,6 +16,7 @@ from prober.send_times import SendTimes
 PROGRESS_S = 0.5
 REFUSED_WITHIN_S = 1.0  # some ingests say that they take a push, and hang up on who may not
 SHOWN_SAID = 300
+LEAST_SECRET = 4
 _SENT = re.compile(rb"^out_time_us=(\d+)\s*$", re.MULTILINE)
 _URL = re.compile(r"\b\w+://\S+")
 
@@ -22,11 +24,12 @@ _URL = re.compile(r"\b\w+://\S+")
 class Push:
     """A push that is under way; times are of `monotonic`."""
 
-    def __init__(self, silence_s: float) -> None:
+    def __init__(self, silence_s: float, url: str = "") -> None:
         self.started_at = monotonic()
         self.sent = SendTimes()
         self.problem: Problem | None = None
         self._silence_s = silence_s
+        self._secrets = _secrets_of(url)
         self._moved_at = self.started_at
         self._heard = b""
 
@@ -61,13 +64,13 @@ class Push:
         if status < 0:
             return Problem(Reason.PUSH_DIED, f"ffmpeg was killed by signal {-status}")
         reason = Reason.PUSH_REFUSED if self.sent.sent_s < REFUSED_WITHIN_S else Reason.PUSH_DIED
-        return Problem(reason, f"ffmpeg ended with status {status}{_shown(said)}")
+        return Problem(reason, f"ffmpeg ended with status {status}{_shown(said, self._secrets)}")
 
 
 @asynccontextmanager
 async def pushing(ffmpeg: str, clip: Clip, url: str, silence_s: float) -> AsyncIterator[Push]:
     """Push for the time of the context."""
-    push = Push(silence_s)
+    push = Push(silence_s, url)
     async with running(command(ffmpeg, clip, url), push.hear) as child:
         watching = asyncio.create_task(push.watch(child))
         try:
@@ -87,7 +90,19 @@ def command(ffmpeg: str, clip: Clip, url: str) -> list[str]:
     ]
 
 
-def _shown(said: str) -> str:
-    """What ffmpeg said, without URLs, which have keys in them."""
-    lines = [line.strip() for line in _URL.sub("(URL)", said).splitlines() if line.strip()]
+def _secrets_of(url: str) -> list[str]:
+    """What of a URL lets one push there: what follows the name of the application, values of its query, a password."""
+    parts = urlsplit(url)
+    application, _, key = parts.path.strip("/").partition("/")
+    values = [word.rpartition("=")[2] for word in parts.query.split("&")]
+    found = {key or application, *key.split("/"), parts.query, *values, parts.password or ""}
+    return sorted((each for each in found if len(each) >= LEAST_SECRET), key=len, reverse=True)
+
+
+def _shown(said: str, secrets: Sequence[str]) -> str:
+    """What ffmpeg said, without URLs and keys: an ingest may name the key that it refuses."""
+    said = _URL.sub("(URL)", said)
+    for secret in secrets:
+        said = said.replace(secret, "(key)")
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     return f": {' / '.join(lines[-2:])[-SHOWN_SAID:]}" if lines else ""
