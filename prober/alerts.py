@@ -48,8 +48,8 @@ class Alerts:
 
     @property
     def states(self) -> Mapping[str, str]:
-        """`alert` or `alarm` by stream, for those that are bad."""
-        return {name: "alarm" if held.is_alarm else "alert" for name, held in self._book.conditions.items()}
+        """`alert` or `alarm` by stream, for those that are bad; other threads may ask."""
+        return {name: "alarm" if held.is_alarm else "alert" for name, held in [*self._book.conditions.items()]}
 
     def bad(self, stream: str, reason: str, detail: str) -> None:
         """A bad sample."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from prober.alerts import Alerts
@@ -90,7 +91,13 @@ def _end(row: _Row, run: Run) -> None:
 
 def _cells(name: str, row: _Row, alert: str) -> Iterator[str]:
     state = f"[{'red' if alert == 'alarm' else 'yellow'}]{row.state} ({alert})" if alert else row.state
-    yield from (name, state, f"{monotonic() - row.since:.0f} s", _seconds(row.startup_s), _seconds(row.latency_s))
+    yield from (
+        escape(name),
+        state,
+        f"{monotonic() - row.since:.0f} s",
+        _seconds(row.startup_s),
+        _seconds(row.latency_s),
+    )
     yield from map(str, (row.segments, row.missed, row.runs, row.failed, row.failure))
 
 

@@ -41,3 +41,9 @@ async def test_it_shows_how_each_stream_is(streams: list[Stream], tmp_path: Path
     assert header[:2] == ["stream", "state"]
     assert a == ["a", "playing", "0", "s", "4.50", "s", "1.25", "s", "1", "1", "0", "0"]
     assert b[:3] == ["b", "starting", "(alert)"]
+
+
+@pytest.mark.parametrize("name", ["[lon]", "a[/b]", "[red]c"])
+def test_a_name_is_shown_as_it_is(name: str) -> None:
+    _, row = _shown(StreamTable([stream_named(name)]))
+    assert row[0] == name
