@@ -15,6 +15,7 @@ MAKING_S = 300
 READING_S = 60
 QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
 COPIED = ("-c", "copy")
+H264_AND_AAC = ("-bsf:v", "h264_metadata", "-bsf:a", "aac_adtstoasc")  # filters that take nothing else
 ENCODED = (
     *("-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-g", "60", "-pix_fmt", "yuv420p"),
     *("-c:a", "aac", "-ar", "48000"),
@@ -82,9 +83,10 @@ def place_of(directory: Path, form: ClipForm = TEST_PICTURE) -> Path:
 
 
 async def source_clip(ffmpeg: str, path: Path) -> Clip:
-    """A file of the operator's, which has no clock; it is copied where RTMP can carry it as it is."""
+    """A file of the operator's, which has no clock; it is copied where every ingest takes it as it is."""
     start = [ffmpeg, *QUIET, "-i", str(path), "-t", "1"]
-    if (await output_of([*start, "-c", "copy", "-f", "flv", "pipe:1"], within_s=READING_S)).status == 0:
+    copying = [*start, "-map", "0:v:0", "-map", "0:a:0?", *COPIED, *H264_AND_AAC, "-f", "flv", "pipe:1"]
+    if (await output_of(copying, within_s=READING_S)).status == 0:
         return Clip(path, fps=None)
     seen = await output_of([*start, "-map", "0:v:0", "-f", "null", "-"], within_s=READING_S)
     if seen.status:
