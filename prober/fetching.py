@@ -1,6 +1,7 @@
 """GET from the network that is probed: bounded in bytes, time and redirects, and only from addresses that may be."""
 
 import asyncio
+import re
 import ssl
 import zlib
 from collections.abc import Callable
@@ -20,6 +21,7 @@ GZIP = 16 + zlib.MAX_WBITS
 MAX_CONNECTIONS = 16
 IDLE_S = 30.0
 BUFFER_BYTES = 1 << 18
+_SENDABLE = re.compile(r"[\w!#$%&'()*+,./:;=?@\[\]~-]+", re.ASCII)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "podium-probe"}
 
@@ -72,7 +74,7 @@ class Fetcher:
         started_at = monotonic()
         try:
             async with asyncio.timeout(bound.seconds):
-                found, body = await self._follow(URL(url), bound)
+                found, body = await self._follow(_url(url), bound)
         except TimeoutError:
             raise ProbeError(Reason.TIMEOUT, f"no whole answer within {bound.seconds:g} s") from None
         except (aiohttp.InvalidURL, ValueError):
@@ -91,8 +93,13 @@ class Fetcher:
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status not in REDIRECTS:
                     return url, await _body(response, bound.bytes)
-                url = url.join(URL(response.headers.get("Location", "")))
+                url = url.join(_url(response.headers.get("Location", "")))
         raise ProbeError(Reason.PLAYLIST_HTTP_ERROR, f"more than {MAX_REDIRECTS} redirects")
+
+
+def _url(text: str) -> URL:
+    """A URL as it is written, since it may be signed so; what cannot be sent is encoded."""
+    return URL(text, encoded=_SENDABLE.fullmatch(text) is not None)
 
 
 async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -77,10 +77,10 @@ class Answering:
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.pause_s = 0.0
-        self.url = ""
+        self.url = self.asked = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        self.asked = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
         try:
             for piece in self.pieces:
                 writer.write(piece)
@@ -182,3 +182,19 @@ async def test_what_is_compressed_unasked_is_read_as_what_it_is(
     packed = gzip.compress(b"x" * length)
     answering.pieces = [b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", packed[:15], packed[15:]]
     assert (await fetcher.get(answering.url, BOUND)).body == b"x" * length
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("/a%2fb%7e.ts?acl=%2f*~hmac=1%3D&x=a+b", "/a%2fb%7e.ts?acl=%2f*~hmac=1%3D&x=a+b"),
+        ("/a b/ä.ts?x=ü", "/a%20b/%C3%A4.ts?x=%C3%BC"),
+        ("?x", "/?x"),
+    ],
+)
+async def test_what_is_asked_for_is_what_is_written(
+    answering: Answering, fetcher: Fetcher, written: str, asked: str
+) -> None:
+    answering.pieces = [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
+    await fetcher.get(answering.url.partition("/a?")[0] + written, BOUND)
+    assert answering.asked == asked
