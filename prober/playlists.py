@@ -78,8 +78,9 @@ def segments_of(url: str, body: bytes) -> MediaPlaylist:
         raise ProbeError(Reason.PLAYLIST_INVALID, "a master playlist in the place of a rendition's")
     if any(segment.byterange for segment in playlist.segments):
         raise ProbeError(Reason.PLAYLIST_INVALID, "byte ranges, which are not played")
-    first = playlist.media_sequence or 0
-    listed = [segment for segment in playlist.segments if segment.uri][:MAX_LISTED]  # the last may be but parts so far
+    whole = [segment for segment in playlist.segments if segment.uri]  # the last may be but parts so far
+    listed = whole[-MAX_LISTED:]
+    first = (playlist.media_sequence or 0) + len(whole) - len(listed)
     try:
         segments = tuple(_listed(url, first + place, segment) for place, segment in enumerate(listed))
         target_s = float(playlist.target_duration or max((segment.duration_s for segment in segments), default=0))

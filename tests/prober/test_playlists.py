@@ -3,7 +3,7 @@
 import pytest
 
 from prober.following import Following
-from prober.playlists import MediaPlaylist, renditions_of, segments_of
+from prober.playlists import MAX_LISTED, MediaPlaylist, renditions_of, segments_of
 from prober.problems import ProbeError
 from prober.run import Reason
 
@@ -121,6 +121,16 @@ def test_urls_that_are_signed_anew_are_the_same() -> None:
     text = (MEDIA % 1) + "".join(f"#EXTINF:2.0,\n{name}.ts?signature=other\n" for name in "abc")
     news = following.look(segments_of(URL, text.encode()))
     assert ([segment.sequence for segment in news.segments], news.has_restarted) == ([3], False)
+
+
+def test_of_a_long_playlist_the_last_segments_are_looked_at() -> None:
+    following = Following()
+    following.look(_media(1, *(f"{number}" for number in range(MAX_LISTED + 10))))
+    longer = _media(1, *(f"{number}" for number in range(MAX_LISTED + 12)))
+    assert (longer.first_sequence, longer.next_sequence) == (13, MAX_LISTED + 13)
+    news = following.look(longer)
+    assert [segment.url.rpartition("/")[2] for segment in news.segments] == ["5010.ts", "5011.ts"]
+    assert (news.skipped, news.has_restarted) == (0, False)
 
 
 def test_what_came_and_went_unseen_is_counted() -> None:
