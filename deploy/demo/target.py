@@ -5,11 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+AGAIN_S = 0.2  # an ffmpeg that cannot listen ends at once
 RENDITIONS = (
     *("-map", "0:v", "-map", "0:v", "-map", "0:a", "-map", "0:a"),
     *("-c:v:0", "copy", "-c:v:1", "libx264", "-preset:v:1", "ultrafast", "-tune:v:1", "zerolatency"),
@@ -50,17 +52,19 @@ def main() -> None:
     arguments.add_argument("--ffmpeg", default="ffmpeg")
     given = arguments.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    given.directory.mkdir(parents=True, exist_ok=True)
-    server = ThreadingHTTPServer((given.host, given.http_port), partial(Playback, directory=given.directory))
+    directory = given.directory / "podium-demo"  # that of the operator may have files of others
+    directory.mkdir(parents=True, exist_ok=True)
+    server = ThreadingHTTPServer((given.host, given.http_port), partial(Playback, directory=directory))
     Thread(target=server.serve_forever, daemon=True).start()
     while True:
-        shutil.rmtree(given.directory)
-        given.directory.mkdir()
-        taking = subprocess.Popen(packager(given.ffmpeg, given.host, given.rtmp_port, given.directory))
+        shutil.rmtree(directory)
+        directory.mkdir()
+        taking = subprocess.Popen(packager(given.ffmpeg, given.host, given.rtmp_port, directory))
         try:
             taking.wait()
         finally:
             taking.kill()
+        time.sleep(AGAIN_S)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ async def fleet(directory: Path, *, duration: str) -> AsyncIterator[Fleet]:
         "FFMPEG": ffmpeg,
         "SOURCE_FILE": str((await make_clip(ffmpeg, directory, SMALL)).path),
     }
+    (directory / "hls").mkdir()
+    (directory / "hls" / "mine").write_text("not of the demo")
     command = (sys.executable, TARGET, "--directory", directory / "hls", *ports, "--ffmpeg", ffmpeg)
     async with _running(*command, env=environment):
         yield Fleet(directory, environment)

@@ -105,6 +105,7 @@ async def test_the_network_of_the_demo_can_be_probed(started: Fleet) -> None:
         printed, _ = await asyncio.wait_for(process.communicate(), 60)
     assert printed.decode().startswith("demo: success, ")
     assert process.returncode == 0
+    assert (started.directory / "hls" / "mine").read_text() == "not of the demo"
 
 
 async def test_prometheus_answers_what_dashboards_ask(prometheus: Prometheus) -> None:
