@@ -62,6 +62,7 @@ class RenditionProbe:
         self._target_s = 0.0
         self._segment_s = 0.0
         self._is_unsure = True
+        self._has_begun = False
         self._rested_s = limits.waiting_look_s
         self._waiting: asyncio.Queue[_Seen] = asyncio.Queue(MOST_WAITING)
         self._init: tuple[str, bytes] = ("", b"")
@@ -143,8 +144,11 @@ class RenditionProbe:
 
     def _take(self, listed: Listed, available_at: float | None) -> None:
         if listed.is_gap:
-            self._miss(Problem(Reason.SEGMENTS_MISSED, "a segment that is marked as missing"))
-        elif self._waiting.full():
+            if self._has_begun:  # else low-latency servers fill the list with them, since some players want a long one
+                self._miss(Problem(Reason.SEGMENTS_MISSED, "a segment that is marked as missing"))
+            return
+        self._has_begun = True
+        if self._waiting.full():
             self._miss(Problem(Reason.TOO_SLOW, "too many segments wait for their download"))
         else:
             self._waiting.put_nowait(_Seen(listed, monotonic(), available_at))

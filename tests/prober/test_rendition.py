@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -36,36 +37,49 @@ async def fetcher() -> AsyncIterator[Fetcher]:
         yield fetcher
 
 
+@asynccontextmanager
+async def _played(
+    served: Served, directory: Path, fetcher: Fetcher, clip: Clip, ffmpeg: str
+) -> AsyncIterator[tuple[RenditionProbe, list[str]]]:
+    """A rendition of files, while it is played, and what is missed of it."""
+    served.networks["files"] = Network(ffmpeg, directory, f"{served.url}/files")
+    sent = SendTimes()
+    sent.note(10.0, monotonic())
+    clock = ContentClock(Decoder(ffmpeg, asyncio.Semaphore(1)), clip, sent)
+    missed: list[str] = []
+    probe = RenditionProbe(
+        *("files", f"{served.url}/files/a.m3u8", fetcher, clock, Following(), HASTY),
+        lambda event, **facts: missed.append(facts["detail"]) if event == "probe_segment_missed" else None,
+    )
+    tasks = [asyncio.create_task(probe.look_all()), asyncio.create_task(probe.download_all())]
+    try:
+        yield probe, missed
+    finally:
+        await end_tasks(tasks)
+
+
 @pytest.mark.parametrize("how", SOUND)
 async def test_a_rendition_of_sound_alone_is_played(
     how: str, served: Served, fetcher: Fetcher, clip: Clip, ffmpeg: str, tmp_path: Path
 ) -> None:
-    command = [
-        ffmpeg,
-        *QUIET,
-        "-i",
-        str(clip.path),
-        "-t",
-        "4",
-        "-vn",
-        "-c",
-        "copy",
-        *SOUND[how].format(tmp_path).split(),
-    ]
+    source = f"-i {clip.path} -t 4 -vn -c copy"
+    command = [ffmpeg, *QUIET, *source.split(), *SOUND[how].format(tmp_path).split()]
     assert (await output_of(command, within_s=20)).status == 0
-    network = Network(ffmpeg, tmp_path, f"{served.url}/sound")
-    served.networks["sound"] = network
-    sent = SendTimes()
-    sent.note(10.0, monotonic())
-    clock = ContentClock(Decoder(ffmpeg, asyncio.Semaphore(1)), clip, sent)
-    missed: list[object] = []
-    probe = RenditionProbe(
-        *("sound", f"{served.url}/sound/a.m3u8", fetcher, clock, Following(), HASTY),
-        lambda event, **facts: missed.append(facts) if event == "probe_segment_missed" else None,
-    )
-    tasks = [asyncio.create_task(probe.look_all()), asyncio.create_task(probe.download_all())]
-    await eventually(lambda: missed or probe.tally.received >= 4)
-    await end_tasks(tasks)
+    async with _played(served, tmp_path, fetcher, clip, ffmpeg) as (probe, missed):
+        await eventually(lambda: missed or probe.tally.received >= 4)
     assert missed == []
-    assert clock.used is (None if how == "packed audio" else Clock.TIMESTAMPS)
+    assert probe.clock.used is (None if how == "packed audio" else Clock.TIMESTAMPS)
     assert sum(probe.tally.durations_s) == pytest.approx(0 if how == "packed audio" else 4.0, abs=1.0)
+
+
+async def test_gaps_count_once_a_segment_has_come(
+    served: Served, fetcher: Fetcher, clip: Clip, ffmpeg: str, tmp_path: Path
+) -> None:
+    source = f"-i {clip.path} -t 4 -c copy -f hls -hls_time 1 {tmp_path}/a.m3u8"
+    assert (await output_of([ffmpeg, *QUIET, *source.split()], within_s=20)).status == 0
+    text = (tmp_path / "a.m3u8").read_text()
+    first, gap = text.index("#EXTINF"), "#EXT-X-GAP\n#EXTINF:1,\ngap.ts\n"
+    (tmp_path / "a.m3u8").write_text(text[:first] + 7 * gap + text[first:].replace("a1.ts\n", f"a1.ts\n{gap}"))
+    async with _played(served, tmp_path, fetcher, clip, ffmpeg) as (probe, missed):
+        await eventually(lambda: probe.tally.received == 4)
+    assert missed == ["a segment that is marked as missing"]
