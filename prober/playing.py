@@ -18,7 +18,7 @@ from prober.run import Clock
 from prober.stopping import end_tasks
 from prober.tally import Tally
 
-REMEMBERING_S = 2.0
+REMEMBERING_S = 5.0  # two looks, on new connections, from the other end of the world
 
 
 class Playing:

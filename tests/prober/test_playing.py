@@ -1,5 +1,6 @@
 """Renditions come and go as the master playlist lists them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import count
@@ -78,13 +79,20 @@ async def test_a_server_that_names_sessions_is_played_as_one(
     assert run.segments_received <= 8
 
 
-async def test_what_was_listed_before_is_old_in_another_session_as_well(
+async def test_what_was_listed_before_is_old_far_away_and_in_another_session_as_well(
     network: Network, fetcher: Fetcher, clip: Clip, tmp_path: Path
 ) -> None:
-    network.fault = _of_sessions(network, "a.m3u8?session={}")
+    answer = _of_sessions(network, "a.m3u8?session={}")
+
+    async def from_far_away(path: str) -> Response | None:
+        await asyncio.sleep(far_s)
+        return await answer(path)
+
+    network.fault, far_s = from_far_away, 1.2
     (tmp_path / "a.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nold.ts\n")
     playing = Playing(network.playback_url, (), fetcher, replace(HASTY, waiting_look_s=0.01), lambda _event, **_: None)
     await playing.remember()
+    far_s = 0.0
     playing.start(lambda: ContentClock(None, clip, None))  # type: ignore[arg-type]
     await eventually(lambda: network.requests.count("a.m3u8") > 3)
     await playing.stop()
