@@ -20,20 +20,33 @@ class Following:
     """Remembers what the last look saw.
 
     A playlist goes on from the last one as long as its sequence does not go back and what both list is the same, but
-    for queries, which may be signed anew each time; otherwise whoever makes it has begun anew, and all is new.
+    for queries, which may be signed anew each time; otherwise whoever makes it has begun anew, and all is new. One that
+    goes back and lists the same, after others had come, is an older copy: caches hand them out, one of them later than
+    the other.
     """
 
     _next: int | None = None
     _paths: dict[int, str] | None = None
+    _has_gone_on: bool = False
 
     def look(self, playlist: MediaPlaylist) -> News:
         """What is new since the last look; the first one sees all as new."""
         paths = {segment.sequence: urlsplit(segment.url).path for segment in playlist.segments}
-        seen, self._paths = self._paths, paths
-        expected, self._next = self._next, playlist.next_sequence
+        expected, seen = self._next, self._paths
         if expected is None or seen is None:
-            return News(playlist.segments, 0, has_restarted=False)
-        if playlist.next_sequence < expected or any(seen.get(number, path) != path for number, path in paths.items()):
-            return News(playlist.segments, 0, has_restarted=True)
+            return self._seen(playlist, paths, News(playlist.segments, 0, has_restarted=False))
+        goes_back, common = playlist.next_sequence < expected, paths.keys() & seen.keys()
+        if any(seen[number] != paths[number] for number in common) or (
+            goes_back and not (common and self._has_gone_on)
+        ):
+            self._has_gone_on = True
+            return self._seen(playlist, paths, News(playlist.segments, 0, has_restarted=True))
+        if goes_back:
+            return News((), 0, has_restarted=False)
         new = tuple(segment for segment in playlist.segments if segment.sequence >= expected)
-        return News(new, max(0, playlist.first_sequence - expected), has_restarted=False)
+        self._has_gone_on |= bool(new)
+        return self._seen(playlist, paths, News(new, max(0, playlist.first_sequence - expected), has_restarted=False))
+
+    def _seen(self, playlist: MediaPlaylist, paths: dict[int, str], news: News) -> News:
+        self._next, self._paths = playlist.next_sequence, paths
+        return news

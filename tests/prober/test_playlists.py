@@ -146,3 +146,21 @@ def test_a_sequence_that_begins_anew_is_new_as_a_whole(playlist: MediaPlaylist) 
     following.look(_media(1, "a", "b"))
     news = following.look(playlist)
     assert (news.segments, news.has_restarted) == (playlist.segments, True)
+
+
+def test_an_older_copy_of_a_playlist_has_nothing_new() -> None:
+    following = Following()
+    following.look(_media(1, "a", "b"))
+    following.look(_media(2, "b", "c"))
+    assert following.look(_media(1, "a", "b")) == ((), 0, False)
+    assert following.look(_media(2, "b")) == ((), 0, False)
+    news = following.look(_media(3, "c", "d"))
+    assert ([segment.sequence for segment in news.segments], news.skipped, news.has_restarted) == ([4], 0, False)
+
+
+def test_a_push_that_uses_the_names_of_the_one_before_is_new_from_its_first_segment_on() -> None:
+    following = Following()
+    following.look(_media(0, "a", "b", "c", "d"))
+    looks = [following.look(_media(0, *names)) for names in ("a", "ab", "abc")]
+    assert [[segment.sequence for segment in news.segments] for news in looks] == [[0], [1], [2]]
+    assert [news.has_restarted for news in looks] == [True, False, False]
