@@ -180,6 +180,16 @@ def test_secrets_are_in_secrets_only(objects: list[dict[str, Any]]) -> None:
 
 
 @needs_helm
+@pytest.mark.parametrize(("component", "secret"), [("gateway", "tokens"), ("prober", "pager")])
+def test_further_secrets_come_from_a_secret_of_ones_own(
+    objects: list[dict[str, Any]], component: str, secret: str
+) -> None:
+    for each in _of(objects, "Deployment", component):
+        (container,) = each["spec"]["template"]["spec"]["containers"]
+        assert container["envFrom"] == [{"secretRef": {"name": secret}}]
+
+
+@needs_helm
 def test_the_owner_is_there_only_while_migrations_run(objects: list[dict[str, Any]]) -> None:
     holders = [each for each in _of(objects, "Secret") if "podium_owner" in yaml.safe_dump(each)]
     jobs = _of(objects, "Job")
