@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
 from prometheus_client.registry import Collector
 
-from prober.run import Run, Status
+from prober.run import Reason, Run, Status
 from prober.streams import Stream
 
 BUCKETS_S = (0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60, 90, 120)
@@ -45,6 +45,8 @@ class ProbeMetrics:
         self._failures = self._counter("failures", "Runs that failed, by why.", "reason")
         for labels in self._labels.values():
             self._active.labels(**labels).set(0)
+            for reason in Reason:  # those that are there at 0 show an increase when the first comes
+                self._failures.labels(**labels, reason=reason)
 
     def observe(self, event: str, **facts: Any) -> None:
         """Take note of an event; others than those of probes mean nothing here."""
@@ -58,9 +60,9 @@ class ProbeMetrics:
                 self._startup.labels(**labels).set(facts["startup_s"])
                 self._startups.labels(**labels).observe(facts["startup_s"])
             case "probe_segment":
-                self._segment({**labels, "variant": self._variant(facts)}, labels, facts)
+                self._segment(self._with_variant(labels, facts), labels, facts)
             case "probe_segment_missed":
-                self._missed.labels(**labels, variant=self._variant(facts)).inc()
+                self._missed.labels(**self._with_variant(labels, facts)).inc()
             case "probe_ended":
                 self._ended(labels, facts["stream"], facts["run"])
 
@@ -71,12 +73,15 @@ class ProbeMetrics:
             f"# TYPE {name} untyped".encode(), f"# TYPE {name} counter".encode()
         )
 
-    def _variant(self, facts: Mapping[str, Any]) -> str:
-        """The name of a rendition; when a network has made up too many, the new ones are one."""
+    def _with_variant(self, labels: Mapping[str, str], facts: Mapping[str, Any]) -> dict[str, str]:
+        """With the name of a rendition; when a network has made up too many, the new ones are one."""
         name, known = facts["rendition"], self._variants[facts["stream"]]
         if len(known) < MOST_VARIANTS:
             known.add(name)
-        return name if name in known else OTHERS
+        found = {**labels, "variant": name if name in known else OTHERS}
+        for counter in (self._received, self._missed):
+            counter.labels(**found)
+        return found
 
     def _segment(self, variant: Mapping[str, str], labels: Mapping[str, str], facts: Mapping[str, Any]) -> None:
         self._received.labels(**variant).inc()

@@ -74,6 +74,17 @@ def test_a_single_stream_has_the_names_and_labels_of_the_original() -> None:
     assert "# TYPE stream_monitor_total_tests counter" in lines
 
 
+def test_what_has_not_happened_yet_is_there_at_0_so_that_the_first_time_is_an_increase() -> None:
+    metrics = ProbeMetrics([stream_named("a", region="FRA")], prefix="p_")
+    metrics.observe("probe_segment", stream="a", rendition="x", latency_s=1.0, duration_s=2.0)
+    metrics.observe("probe_segment_missed", stream="a", rendition="y")
+    lines = metrics.exposed().decode().splitlines()
+    for reason in Reason:
+        assert f'p_failures_total{{duration="2m",reason="{reason}",region="FRA"}} 0.0' in lines
+    assert 'p_segments_missed_total{duration="2m",region="FRA",variant="x"} 0.0' in lines
+    assert 'p_segments_received_total{duration="2m",region="FRA",variant="y"} 0.0' in lines
+
+
 def test_several_streams_are_told_apart() -> None:
     streams = [stream_named("a", ingest_region="FRA", playback_region="LON"), stream_named("b", playback_region="NYC")]
     metrics = ProbeMetrics(streams, prefix="probe_", duration="long")
