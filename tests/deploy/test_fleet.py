@@ -51,7 +51,7 @@ class Prometheus:
     async def _known(self, expression: str) -> bool:
         try:
             return bool(await self.asked(expression))
-        except httpx.TransportError:
+        except (httpx.TransportError, ValueError):  # it says in words that it is not ready yet
             return False
 
 
