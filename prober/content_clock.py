@@ -18,6 +18,7 @@ LOOKED_AT_EVERY = 29
 JUMP_S = 0.5
 AHEAD_S = 1.0
 CLOCKS_APART_S = 5.0
+OLD_FOR_S = 20.0  # what still comes later is not of an earlier push: its clock is another
 
 
 class OldContent(Exception):
@@ -60,6 +61,7 @@ class ContentClock:
         self._until_look = 0
         self._began_at = monotonic()
         self._content_from_s: float | None = None  # what to add to timestamps
+        self._is_apart = False
 
     async def sent_at(self, listed: Listed, span: Span | None, data: bytes, *, may_be_old: bool) -> float | None:
         """When the last of a segment was sent, by `monotonic`; None where nothing tells.
@@ -74,16 +76,22 @@ class ContentClock:
                 self._refuse_old(may_be_old and ends_s > self._sent.sent_s + AHEAD_S)
                 return self._sent.sent_at(ends_s)
         if listed.begins_at is not None:
-            self.used = Clock.PROGRAM_DATE_TIME
             duration_s = span.duration_s if span else listed.duration_s
-            sent_at = listed.begins_at + duration_s - time.time() + monotonic()
-            self._refuse_old(may_be_old and sent_at < self._began_at - CLOCKS_APART_S)
-            return sent_at
+            return self._by_playlist(listed.begins_at + duration_s - time.time() + monotonic(), may_be_old=may_be_old)
         if span is None:
             return None
         self.used = Clock.TIMESTAMPS
         self._begins_s = span.begins_s if self._begins_s is None else self._begins_s
         return self._sent.sent_at(span.ends_s - self._begins_s)
+
+    def _by_playlist(self, sent_at: float, *, may_be_old: bool) -> float | None:
+        is_old = may_be_old and sent_at < self._began_at - CLOCKS_APART_S
+        self._is_apart |= is_old and monotonic() - self._began_at > OLD_FOR_S
+        if self._is_apart:
+            return None
+        self._refuse_old(is_old)
+        self.used = Clock.PROGRAM_DATE_TIME
+        return sent_at
 
     def _refuse_old(self, is_old: bool) -> None:
         if is_old:

@@ -6,6 +6,7 @@ from time import monotonic
 
 import pytest
 
+from prober import content_clock
 from prober.clip import Clip
 from prober.content_clock import ContentClock, Decoder, OldContent
 from prober.picture_clock import COLUMNS, ROWS, SAMPLES, frame_number
@@ -110,6 +111,15 @@ async def test_what_the_playlist_says_to_be_older_than_the_push_is_old(clock: Co
     with pytest.raises(OldContent):
         await clock.sent_at(_listed(time.time() - 60.0), None, b"", may_be_old=True)
     assert await clock.sent_at(_listed(time.time() - 60.0), None, b"", may_be_old=False) is not None
+
+
+async def test_a_playlist_whose_clock_is_wrong_keeps_no_stream_from_beginning(
+    clock: ContentClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content_clock, "OLD_FOR_S", 0.0)
+    for may_be_old in (True, False):
+        assert await clock.sent_at(_listed(time.time() - 60.0), None, b"", may_be_old=may_be_old) is None
+    assert clock.used is None
 
 
 async def test_nothing_is_said_where_nothing_tells(clock: ContentClock) -> None:
