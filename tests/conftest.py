@@ -1,5 +1,6 @@
 """Fixtures: a real Postgres for the session, a fresh database for each test, and real gateways on real sockets."""
 
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
@@ -17,6 +18,9 @@ from gateway.settings import Settings
 from tests.harness import SECRET, TOKEN_SECRET, Database, NewDatabase, Pair, Running, StartGateway, eventually, serving
 
 _numbers = count(1)
+
+# A shell that runs tests in the background has it ignored, and so would the commands that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
