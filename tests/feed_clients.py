@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 
+from resolvers.telemetry.looking import MARGIN
 from tests.harness import Database
 from tests.telemetry import add_connection
 
@@ -22,6 +23,7 @@ SELECT $1::bigint + n, p.id, 1, coalesce(($5::jsonb ->> 'ts')::timestamptz, now(
   $5::jsonb || jsonb_build_object('n', $6::integer + n)
 FROM podium.peers AS p, generate_series(0, $7 - 1) AS n WHERE p.peer_id = $2
 """
+IS_RECENT = "SELECT clock_timestamp() - max(stored_at) < $1 FROM podium.peer_logs"
 
 
 class Writer:
@@ -43,6 +45,11 @@ class Writer:
         self.told += times
         await self.connection.execute(ADDED, self._first_id + first, peer_id, *columns, body, first, times)
         return self.told
+
+    async def settle(self) -> None:
+        """Wait until what was said is the past for whoever subscribes from now on."""
+        while await self.connection.fetchval(IS_RECENT, 2 * MARGIN):
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -285,6 +285,7 @@ async def _go_on(writer: Writer, other: Writer, enough: asyncio.Event) -> None:
 async def test_start_time_is_by_the_clock_of_the_node_and_excluded(running: Running, writer: Writer) -> None:
     for second in (1, 3, 2):
         await writer.say(ts=f"2026-01-01T00:00:0{second}+00:00")
+    await writer.settle()
     async with open_feed(running.url) as socket:
         await socket.subscribe(start_time="2026-01-01T01:00:01+01:00")
         assert await socket.numbers(2) == [3, 2]
