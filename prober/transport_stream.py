@@ -3,9 +3,8 @@
 Nothing is decoded: packets are looked through by slices, so that a megabyte takes about a millisecond.
 """
 
-import sys
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import cache
 from itertools import compress, pairwise
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ SHOWN_OUT_OF_ORDER = 16  # pictures that may be shown in another order than they
 _COUNTERS = bytes(range(16))
 _PID_HIGH = bytes(byte & 0x1F for byte in range(256))
 _BROKEN = bytes(bool(byte & 0x80) for byte in range(256))
+_STARTS = bytes(bool(byte & 0x40) for byte in range(256))
 _HAS_PAYLOAD = bytes(bool(byte & 0x10) for byte in range(256))
 _COUNTER = bytes(byte & 0x0F for byte in range(256))
 
@@ -49,34 +49,42 @@ def examine(data: bytes) -> Span:
     if data[::PACKET].count(SYNC) != count:
         raise CorruptSegment("packets that do not begin as they should")
     flags, low, control = data[1::PACKET], data[2::PACKET], data[3::PACKET]
-    if any(flags.translate(_BROKEN)):
+    if 1 in flags.translate(_BROKEN):
         raise CorruptSegment("packets that are marked as broken")
-    pids = _pids(flags, low)
-    shown, has_pictures = _shown(data, pids)
-    places = [place for place, pid in enumerate(pids) if pid == shown]
-    _check_counters(data, places, bytes(map(control.__getitem__, places)))
-    starts = [place for place in places if flags[place] & 0x40]
+    pids = flags.translate(_PID_HIGH), low
+    shown, has_pictures = _shown(data, *pids)
+    carrying = _packets_of(shown, *pids)
+    _check_counters(data, _both(carrying, control.translate(_HAS_PAYLOAD)), control)
+    starts = [*compress(range(count), _both(carrying, flags.translate(_STARTS)))]
     first, last = starts[:SHOWN_OUT_OF_ORDER], starts[SHOWN_OUT_OF_ORDER:][-SHOWN_OUT_OF_ORDER:]
     span = _span([time for place in (*first, *last) for time in _times(data, place * PACKET)], len(starts))
     return span._replace(has_pictures=has_pictures)
 
 
-def _pids(flags: bytes, low: bytes) -> Sequence[int]:
-    both = bytearray(2 * len(low))
-    both[sys.byteorder == "little" :: 2] = flags.translate(_PID_HIGH)
-    both[sys.byteorder != "little" :: 2] = low
-    return array("H", bytes(both))
+def _packets_of(pid: int, high: bytes, low: bytes) -> bytes:
+    """1 for each packet with this PID, of whose halves there are all, and 0 for each other one."""
+    return _both(high.translate(_is(pid >> 8)), low.translate(_is(pid & 0xFF)))
 
 
-def _shown(data: bytes, pids: Sequence[int]) -> tuple[int, bool]:
+@cache
+def _is(wanted: int) -> bytes:
+    return bytes(byte == wanted for byte in range(256))
+
+
+def _both(one: bytes, other: bytes) -> bytes:
+    """1 where both are 1."""
+    return (int.from_bytes(one) & int.from_bytes(other)).to_bytes(len(one))
+
+
+def _shown(data: bytes, high: bytes, low: bytes) -> tuple[int, bool]:
     """What carries the pictures, or the sound where there are none, and which of them it is."""
     try:
-        pat = _section(data, pids.index(0) * PACKET)
+        pat = _section(data, _packets_of(0, high, low).index(1) * PACKET)
         programs = [
             (pat[i] << 8 | pat[i + 1], (pat[i + 2] & 0x1F) << 8 | pat[i + 3]) for i in range(8, len(pat) - 4, 4)
         ]
         pmt_pid = next(pid for number, pid in programs if number)
-        pmt = _section(data, pids.index(pmt_pid) * PACKET)
+        pmt = _section(data, _packets_of(pmt_pid, high, low).index(1) * PACKET)
         streams = [*_streams(pmt)]
         found = [
             (pid, kinds is VIDEO_TYPES)
@@ -109,14 +117,14 @@ def _payload(data: bytes, start: int) -> int:
     return start + 4 + (1 + data[start + 4] if has_adaptation else 0)
 
 
-def _check_counters(data: bytes, places: list[int], control: bytes) -> None:
+def _check_counters(data: bytes, carrying: bytes, control: bytes) -> None:
     """Each packet with a payload counts on; one may come twice, and one may say that it begins anew."""
-    counters = bytes(compress(control.translate(_COUNTER), control.translate(_HAS_PAYLOAD)))
+    counters = bytes(compress(control, carrying)).translate(_COUNTER)
     rounds = len(counters) // 16 + 2
     if counters and (_COUNTERS * rounds)[counters[0] : counters[0] + len(counters)] == counters:
         return
-    carrying = [place for place in places if data[place * PACKET + 3] & 0x10]
-    for (before, counter), place in zip(pairwise(counters), carrying[1:], strict=True):
+    places = [*compress(range(len(control)), carrying)]
+    for (before, counter), place in zip(pairwise(counters), places[1:], strict=True):
         if (counter - before) % 16 > 1 and not _begins_anew(data, place * PACKET):
             raise CorruptSegment("packets are missing")
 
