@@ -1,11 +1,11 @@
 """`podium probe`: pushes a test stream, plays what comes out, and tells how it went, for ever or once."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+import uvloop
 from rich.console import Console
 
 from gateway.logs import configure_logs
@@ -31,7 +31,7 @@ def probe(
         console = Console()
         shows_table = console.is_terminal and settings.log_format != "json"
         configure_logs("ERROR" if shows_table else settings.log_level, settings.log_format)
-        runs = asyncio.run(probe_all(settings, streams, once=once, console=console if shows_table else None))
+        runs = uvloop.run(probe_all(settings, streams, once=once, console=console if shows_table else None))
     except FAILURES as error:
         _fail(str(error))
     if once:
