@@ -32,21 +32,24 @@ class Following:
     def look(self, playlist: MediaPlaylist) -> News:
         """What is new since the last look; the first one sees all as new."""
         paths = {segment.sequence: urlsplit(segment.url).path for segment in playlist.segments}
-        expected, seen = self._next, self._paths
-        if expected is None or seen is None:
-            return self._seen(playlist, paths, News(playlist.segments, 0, has_restarted=False))
-        goes_back, common = playlist.next_sequence < expected, paths.keys() & seen.keys()
-        if any(seen[number] != paths[number] for number in common) or (
-            goes_back and not (common and self._has_gone_on)
-        ):
-            self._has_gone_on = True
-            return self._seen(playlist, paths, News(playlist.segments, 0, has_restarted=True))
-        if goes_back:
+        news = self._news(playlist, paths)
+        if news is None:
             return News((), 0, has_restarted=False)
-        new = tuple(segment for segment in playlist.segments if segment.sequence >= expected)
-        self._has_gone_on |= bool(new)
-        return self._seen(playlist, paths, News(new, max(0, playlist.first_sequence - expected), has_restarted=False))
-
-    def _seen(self, playlist: MediaPlaylist, paths: dict[int, str], news: News) -> News:
         self._next, self._paths = playlist.next_sequence, paths
         return news
+
+    def _news(self, playlist: MediaPlaylist, paths: dict[int, str]) -> News | None:
+        """What is new, None in an older copy."""
+        expected, seen = self._next, self._paths
+        if expected is None or seen is None:
+            return News(playlist.segments, 0, has_restarted=False)
+        goes_back, common = playlist.next_sequence < expected, paths.keys() & seen.keys()
+        is_same = all(seen[number] == paths[number] for number in common)
+        if not is_same or (goes_back and not (common and self._has_gone_on)):
+            self._has_gone_on = True
+            return News(playlist.segments, 0, has_restarted=True)
+        if goes_back:
+            return None
+        new = tuple(segment for segment in playlist.segments if segment.sequence >= expected)
+        self._has_gone_on |= bool(new)
+        return News(new, max(0, playlist.first_sequence - expected), has_restarted=False)

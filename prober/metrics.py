@@ -76,11 +76,13 @@ class ProbeMetrics:
     def _with_variant(self, labels: Mapping[str, str], facts: Mapping[str, Any]) -> dict[str, str]:
         """With the name of a rendition; when a network has made up too many, the new ones are one."""
         name, known = facts["rendition"], self._variants[facts["stream"]]
-        if len(known) < MOST_VARIANTS:
+        if name not in known and len(known) >= MOST_VARIANTS:
+            name = OTHERS
+        found = {**labels, "variant": name}
+        if name not in known:
             known.add(name)
-        found = {**labels, "variant": name if name in known else OTHERS}
-        for counter in (self._received, self._missed):
-            counter.labels(**found)
+            for counter in (self._received, self._missed):  # at 0, as those of failures
+                counter.labels(**found)
         return found
 
     def _segment(self, variant: Mapping[str, str], labels: Mapping[str, str], facts: Mapping[str, Any]) -> None:

@@ -51,20 +51,20 @@ def _pause_s(value: Any) -> float:
 
 
 def _push_url(value: str) -> str:
-    if not re.fullmatch(r"rtmps?://[^/?#\s]+\S*", value) or not _has_host(value):
+    if not _is_url("rtmps?", value):
         raise ValueError("an rtmp or rtmps URL")
     return value
 
 
 def _playback_url(value: str) -> str:
-    if not re.fullmatch(r"https?://[^/?#\s]+\S*", value) or not _has_host(value):
+    if not _is_url("https?", value):
         raise ValueError("an http or https URL")
     return value
 
 
-def _has_host(url: str) -> bool:
+def _is_url(schemes: str, value: str) -> bool:
     try:
-        return bool(URL(url).host)
+        return bool(re.fullmatch(rf"{schemes}://[^/?#\s]+\S*", value) and URL(value).host)
     except ValueError:  # of its port as well
         return False
 

@@ -53,9 +53,9 @@ def examine(data: bytes) -> Span:
         raise CorruptSegment("packets that are marked as broken")
     pids = flags.translate(_PID_HIGH), low
     shown, has_pictures = _shown(data, *pids)
-    carrying = _packets_of(shown, *pids)
-    _check_counters(data, _both(carrying, control.translate(_HAS_PAYLOAD)), control)
-    starts = [*compress(range(count), _both(carrying, flags.translate(_STARTS)))]
+    of_shown = _packets_of(shown, *pids)
+    _check_counters(data, _both(of_shown, control.translate(_HAS_PAYLOAD)), control)
+    starts = [*compress(range(count), _both(of_shown, flags.translate(_STARTS)))]
     first, last = starts[:SHOWN_OUT_OF_ORDER], starts[SHOWN_OUT_OF_ORDER:][-SHOWN_OUT_OF_ORDER:]
     span = _span([time for place in (*first, *last) for time in _times(data, place * PACKET)], len(starts))
     return span._replace(has_pictures=has_pictures)
@@ -86,13 +86,13 @@ def _shown(data: bytes, high: bytes, low: bytes) -> tuple[int, bool]:
         pmt_pid = next(pid for number, pid in programs if number)
         pmt = _section(data, _packets_of(pmt_pid, high, low).index(1) * PACKET)
         streams = [*_streams(pmt)]
-        found = [
+        found = (
             (pid, kinds is VIDEO_TYPES)
             for kinds in (VIDEO_TYPES, AUDIO_TYPES)
             for kind, pid in streams
             if kind in kinds
-        ]
-        return found[0]
+        )
+        return next(found)
     except (ValueError, IndexError, StopIteration):
         raise CorruptSegment("neither video nor audio") from None
 
