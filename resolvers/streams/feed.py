@@ -49,7 +49,6 @@ class ViewerFeed:
         self._streams.setdefault(viewer, set()).add(changes)
         async with opening(changes, PATIENCE_S):
             await self._is_up.wait()
-        async with opening(changes, PATIENCE_S):
             await self._seats.follow([viewer], FOLLOWED_S)
         return States(changes, partial(self._read, viewer))
 
